@@ -1,0 +1,1 @@
+"""Artefacts that are proven equal to eager PyTorch, or refused."""

@@ -1,0 +1,1 @@
+"""Encoders without deep networks: hand-crafted, counted or fitted."""

@@ -1,0 +1,1 @@
+"""Encoders that share a space across modalities."""

@@ -1,0 +1,26 @@
+"""What every test shares. No network: huggingface_hub is pointed away before anything imports it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+import torch
+
+# torchvision's wheel has CUDA operators that a CPU build of torch lacks; importing it fails on their
+# fake registrations. Defining their schemas first lets timm, open_clip and transformers import it.
+_TORCHVISION = torch.library.Library("torchvision", "DEF")
+for _schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+                "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"):  # fmt: skip
+    _TORCHVISION.define(_schema)
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    """Keep timings and rounding the same on every machine."""
+    torch.set_num_threads(2)

@@ -1,0 +1,37 @@
+"""One door to every encoder: `zoo.load("dinov2-b14").encode(images)`."""
+
+from __future__ import annotations
+
+from zoo.api import info, load, register, resolve
+from zoo.api import list_models as list
+from zoo.errors import (
+    AmbiguousNameError,
+    InputError,
+    MissingExtraError,
+    OptionError,
+    PluginError,
+    UnknownModelError,
+    WeightsError,
+    ZooError,
+)
+from zoo.hookspecs import hookimpl
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmbiguousNameError",
+    "InputError",
+    "MissingExtraError",
+    "OptionError",
+    "PluginError",
+    "UnknownModelError",
+    "WeightsError",
+    "ZooError",
+    "__version__",
+    "hookimpl",
+    "info",
+    "list",
+    "load",
+    "register",
+    "resolve",
+]

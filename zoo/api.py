@@ -1,0 +1,173 @@
+"""The functions behind `import zoo`. Torch is imported when a model is loaded, not before."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
+from zoo.registry import Registry, default_registry
+from zoo.spec import ModelSpec, Space
+
+if TYPE_CHECKING:
+    import torch
+
+    from zoo.encoder import Encoder
+    from zoo.joint import JointEncoder
+
+BackendName = Literal["eager", "compile", "onnx", "tensorrt"]
+
+
+def list_models(
+    pattern: str = "*",
+    *,
+    modality: str | None = None,
+    family: str | None = None,
+    license: str | None = None,
+    objective: str | None = None,
+    dim: int | None = None,
+    year: int | None = None,
+) -> list[ModelSpec]:
+    """Return the rows that match all filters; see `Registry.search`. Exported as `zoo.list`."""
+    return default_registry().search(
+        pattern,
+        modality=modality,
+        family=family,
+        license=license,
+        objective=objective,
+        dim=dim,
+        year=year,
+    )
+
+
+def info(name: str) -> ModelSpec | Space:
+    """Return the row, or the joint space, of a name."""
+    return default_registry().find(name)
+
+
+def register(spec: ModelSpec) -> None:
+    """Add a row for this session, from a notebook or a script."""
+    default_registry().add(spec)
+
+
+def resolve(name: str, registry: Registry | None = None) -> tuple[ModelSpec, ...]:
+    """Return the rows behind a name: one, or one a tower of a space.
+
+    Args:
+        name: A model, an alias, a space, `name@distribution`, `prefix:rest` such as
+            `hf:org/repo`, or the path of a folder.
+        registry: Where to look; by default everything installed.
+    """
+    registry = registry or default_registry()
+    if name.startswith((".", "/", "~")) or (Path(name).is_dir() and not _known(registry, name)):
+        return _from_folder(registry, name)
+    prefix, colon, rest = name.partition(":")
+    if colon:
+        return _from_namespace(registry, prefix, rest)
+    value = registry.find(name)
+    if isinstance(value, ModelSpec):
+        return (value,)
+    owner = name.partition("@")[2]
+    suffix = f"@{owner}" if owner else ""
+    return tuple(registry.row(tower + suffix) for tower in value.towers.values())
+
+
+def load(
+    name: str | ModelSpec,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    backend: BackendName = "eager",
+    weights: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Encoder | JointEncoder:
+    """Load a pretrained encoder, or all towers of a joint space.
+
+    Args:
+        name: What `resolve` takes, or a row.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: `float32`, `bfloat16`, `float16` or `float64`.
+        backend: What runs it.
+        weights: None for the row's own; `random` for seeded live weights without any network; or a
+            folder or file.
+        seed: Of random weights.
+        progress: Whether downloads show a bar, if stderr is a terminal.
+
+    Returns:
+        An Encoder; a JointEncoder for a space.
+
+    Raises:
+        UnknownModelError: No such name; near matches are offered.
+        WeightsError: Files cannot be fetched, verified, read or fitted.
+        OptionError: This machine or model cannot do what an option asks for.
+    """
+    if backend != "eager":
+        raise OptionError(f"backend={backend!r} is not available in this version. Use 'eager'.")
+    rows = (name,) if isinstance(name, ModelSpec) else resolve(name)
+    try:
+        from zoo import loading
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", extra="torch") from error
+    encoders = [
+        loading.load_row(
+            row, device=device, dtype=dtype, weights=weights, seed=seed, progress=progress
+        )
+        for row in rows
+    ]
+    space = rows[0].space
+    if len(rows) == 1 or space is None:
+        return encoders[0]
+    from zoo.joint import JointEncoder
+
+    scale, bias = (0.0, 0.0) if weights == "random" else loading.space_constants(rows, weights)
+    return JointEncoder(
+        space,
+        {row.modality: encoder for row, encoder in zip(rows, encoders, strict=True)},
+        scale=math.exp(scale),
+        bias=bias,
+    )
+
+
+def _known(registry: Registry, name: str) -> bool:
+    try:
+        registry.find(name)
+    except LookupError:
+        return False
+    return True
+
+
+def _from_folder(registry: Registry, name: str) -> tuple[ModelSpec, ...]:
+    from zoo.weights import open_repo
+
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise UnknownModelError(f"There is no folder {name!r}.")
+    return _recognise(registry, str(folder), open_repo(str(folder)))
+
+
+def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSpec, ...]:
+    if prefix == "hf":
+        from zoo.weights import open_repo
+
+        return _recognise(registry, f"hf:{rest}", open_repo(f"hf:{rest}"))
+    namespaces = registry.namespaces()
+    if prefix not in namespaces:
+        known = ", ".join(f"{name}:" for name in ("hf", *sorted(namespaces)))
+        raise UnknownModelError(f"No plugin resolves names that begin with '{prefix}:'. Known: {known}")
+    return namespaces[prefix].resolve(rest)
+
+
+def _recognise(registry: Registry, source: str, files: object) -> tuple[ModelSpec, ...]:
+    from zoo.hookspecs import RepoFiles
+
+    for plugin in registry.plugins:
+        found = plugin.checkpoint(files) if plugin.error is None else None  # type: ignore[arg-type]
+        if found:
+            return found
+    raise UnsupportedCheckpointError(
+        f"{source} names no architecture that an installed plugin knows."
+    )

@@ -1,0 +1,39 @@
+"""What can run an encoder: one protocol, one file a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from zoo.encoded import Encoded
+from zoo.preprocess import Array, Batch
+
+
+class Backend(Protocol):
+    """Runs batches; knows nothing of items, order or progress."""
+
+    name: str
+
+    def budget(self) -> int:
+        """Return what one batch may cost, in the unit of `Sample.size`."""
+        ...
+
+    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+        """Run one batch; the record's fields are arrays of the backend's own kind.
+
+        Raises:
+            OptionError: The backend cannot leave out the L2 norm of its network.
+        """
+        ...
+
+    def numpy(self, value: Any) -> Array:  # noqa: ANN401  a backend's own array
+        """Return a backend's array as numpy, floats as float32."""
+        ...
+
+    def replicas(self, devices: Sequence[str]) -> list[Backend]:
+        """Return one backend a device, sharing nothing that a device owns.
+
+        Raises:
+            OptionError: The backend cannot be moved, or a device is not there.
+        """
+        ...

@@ -1,0 +1,138 @@
+"""Run the network as it is, in PyTorch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo.encoded import Encoded
+from zoo.errors import OptionError
+from zoo.preprocess import Array, Batch
+from zoo.spec import ModelSpec
+
+# Padded tokens, or pixels, of one batch. A processor's caches are small and sorting by length makes
+# small batches nearly free of padding; a GPU wants to be filled. Measured with benchmarks/.
+CPU_TOKENS = 1536
+CPU_PIXELS = 8 * 224 * 224
+GPU_TOKENS = 65_536
+GPU_PIXELS = 128 * 224 * 224
+
+
+class EagerBackend:
+    """A module on a device.
+
+    Args:
+        spec: The row, for its inputs.
+        module: The network, in evaluation mode.
+        device: Where its parameters are.
+        dtype: Type of its floating-point inputs.
+    """
+
+    name = "eager"
+
+    def __init__(
+        self, spec: ModelSpec, module: nn.Module, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.spec = spec
+        self.module = module
+        self.device = device
+        self.dtype = dtype
+
+    def budget(self) -> int:
+        """Return tokens (text) or pixels (images) of one batch."""
+        on_cpu = self.device.type == "cpu"
+        if self.spec.modality == "text":
+            return CPU_TOKENS if on_cpu else GPU_TOKENS
+        return CPU_PIXELS if on_cpu else GPU_PIXELS
+
+    def tensors(self, batch: Mapping[str, Array | Tensor]) -> dict[str, Tensor]:
+        """Return a batch on the device, floats in the module's dtype.
+
+        A mask that masks nothing is left out: attention without one is faster.
+        """
+        tensors = {}
+        for spec in self.spec.inputs:
+            value = batch[spec.name]
+            if spec.skippable and bool(value.all()):
+                continue
+            tensor = value if isinstance(value, Tensor) else torch.from_numpy(value)
+            dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+            tensors[spec.name] = tensor.to(self.device, dtype)
+        return tensors
+
+    def forward(self, batch: Mapping[str, Array | Tensor]) -> Encoded:
+        """Run with gradients, if the caller wants them."""
+        return cast(Encoded, self.module(**self.tensors(batch)))
+
+    @torch.inference_mode()
+    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+        """Run one batch without gradients."""
+        module = self.module
+        if getattr(module, "normalize", False) != normalize:
+            module = copy.copy(module)  # shares every parameter; only the switch differs
+            module.normalize = normalize  # type: ignore[assignment]  # a plain attribute of every net
+        return cast(Encoded, module(**self.tensors(batch)))
+
+    def numpy(self, value: Any) -> Array:  # noqa: ANN401  the protocol's signature
+        """Return a tensor as numpy; bfloat16 and float16 become float32."""
+        tensor = cast(Tensor, value).detach()
+        if tensor.dtype in (torch.bfloat16, torch.float16):
+            tensor = tensor.float()
+        return cast(Array, tensor.cpu().numpy())
+
+    def replicas(self, devices: Sequence[str]) -> list[EagerBackend]:
+        """Return a copy of the module on each device."""
+        return [
+            EagerBackend(
+                self.spec,
+                copy.deepcopy(self.module).to(device),
+                device=device,
+                dtype=self.dtype,
+            )
+            for device in map(parse_device, devices)
+        ]
+
+
+def parse_device(device: str | torch.device) -> torch.device:
+    """Return a torch device that is there.
+
+    Raises:
+        OptionError: The name is none, or this machine has no such device.
+    """
+    try:
+        parsed = torch.device(device)
+    except RuntimeError as error:
+        raise OptionError(f"{device!r} is no device. Use 'cpu', 'cuda', 'cuda:1' or 'mps'.") from error
+    if parsed.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError("This machine has no CUDA device that torch can use. Use device='cpu'.")
+    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
+        raise OptionError(f"There is no {device!r}: torch sees {torch.cuda.device_count()} device(s).")
+    if parsed.type == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("This machine has no Metal device that torch can use. Use device='cpu'.")
+    return parsed
+
+
+def parse_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """Return a floating-point dtype.
+
+    Raises:
+        OptionError: The name is none of float32, float64, float16, bfloat16.
+    """
+    names = {
+        "float32": torch.float32,
+        "fp32": torch.float32,
+        "float64": torch.float64,
+        "float16": torch.float16,
+        "fp16": torch.float16,
+        "bfloat16": torch.bfloat16,
+        "bf16": torch.bfloat16,
+    }
+    if isinstance(dtype, torch.dtype) and dtype in names.values():
+        return dtype
+    if isinstance(dtype, str) and dtype in names:
+        return names[dtype]
+    raise OptionError(f"dtype {dtype!r} is none of {', '.join(names)}.")

@@ -1,0 +1,83 @@
+"""The whole contract between the zoo and a plugin. Keep it on one screen.
+
+A plugin is a module named by an entry point of the group `zoo`. It marks functions with
+`zoo.hookimpl`. Importing it must not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import pluggy
+
+from zoo.spec import ModelSpec
+
+hookspec = pluggy.HookspecMarker("zoo")
+hookimpl = pluggy.HookimplMarker("zoo")
+
+
+class RepoFiles(Protocol):
+    """The small files of a repository or folder, read on demand; never executed."""
+
+    @property
+    def source(self) -> str:
+        """`hf:org/repo` or the folder's path."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """The commit, for a repository."""
+        ...
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all files, with forward slashes."""
+        ...
+
+    def json(self, name: str) -> Any:  # noqa: ANN401  JSON is what it is
+        """Return a parsed JSON file, or None if there is none.
+
+        Raises:
+            FormatError: The file is not JSON.
+        """
+        ...
+
+    def header(self, name: str) -> Mapping[str, tuple[int, ...]]:
+        """Return names and shapes of the tensors of a local or fetched weights file."""
+        ...
+
+
+class Namespace(Protocol):
+    """A prefix such as `timm:` behind which another library's models stand."""
+
+    prefix: str
+    summary: str
+
+    def resolve(self, rest: str) -> tuple[ModelSpec, ...]:
+        """Return the rows for `prefix:rest`: one, or one a tower of a joint space."""
+        ...
+
+
+@hookspec
+def zoo_models() -> Iterable[ModelSpec]:
+    """Return the rows that this plugin adds. Called once, at the first lookup."""
+    raise NotImplementedError  # a specification; pluggy never calls it
+
+
+@hookspec
+def zoo_namespaces() -> Iterable[Namespace]:
+    """Return prefixes whose names this plugin resolves. Must be lazy: nothing is listed."""
+    raise NotImplementedError  # a specification; pluggy never calls it
+
+
+@hookspec
+def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
+    """Recognise a repository by its configuration files, or return None.
+
+    Called for `hf:org/repo` and for local folders. Several rows are the towers of one space.
+
+    Raises:
+        UnsupportedCheckpointError: The repository is of a known kind, but asks for something that
+            is not supported; the text says what.
+    """
+    raise NotImplementedError  # a specification; pluggy never calls it

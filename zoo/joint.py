@@ -1,0 +1,147 @@
+"""Several towers in one space: compare across modalities, classify without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zoo import similarity
+from zoo.encoder import Encoder
+from zoo.errors import InputError, OptionError
+from zoo.preprocess import Array
+from zoo.spec import Modality, Space
+
+
+class Label(NamedTuple):
+    """One class of a zero-shot classification and its probability."""
+
+    name: str
+    score: float
+
+
+class JointEncoder:
+    """A loaded space; each tower is an ordinary Encoder.
+
+    Args:
+        space: What joins the towers.
+        towers: Modality to its encoder.
+        scale: Factor on cosines before the activation.
+        bias: Added after the scale.
+
+    Attributes:
+        space: What joins the towers.
+        towers: Modality to its encoder.
+        scale: Factor on cosines before the activation.
+        bias: Added after the scale.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        towers: Mapping[Modality, Encoder],
+        *,
+        scale: float,
+        bias: float,
+    ) -> None:
+        self.space = space
+        self.towers = dict(towers)
+        self.scale = scale
+        self.bias = bias
+
+    def __repr__(self) -> str:
+        return f"JointEncoder({self.space.name!r}, towers={sorted(self.towers)})"
+
+    def __iter__(self) -> Iterator[Encoder]:
+        return iter(self.towers.values())
+
+    @property
+    def image(self) -> Encoder:
+        """The tower for images."""
+        return self._tower("image")
+
+    @property
+    def text(self) -> Encoder:
+        """The tower for texts."""
+        return self._tower("text")
+
+    @property
+    def audio(self) -> Encoder:
+        """The tower for sounds."""
+        return self._tower("audio")
+
+    def _tower(self, modality: Modality) -> Encoder:
+        if modality not in self.towers:
+            raise OptionError(
+                f"{self.space.name} has no {modality} tower; it has {', '.join(self.towers)}."
+            )
+        return self.towers[modality]
+
+    def encode(self, *_: object, **__: object) -> None:
+        """Refuse: a space has several encoders.
+
+        Raises:
+            OptionError: Always; names the towers.
+        """
+        ways = ", ".join(f".{modality}.encode(...)" for modality in self.towers)
+        raise OptionError(f"{self.space.name} has several encoders. Use {ways}.")
+
+    def logits(self, one: Array, other: Array) -> Array:
+        """Return scaled similarities (len(one), len(other)) of vectors from two towers."""
+        result: Array = similarity.cosine(one, other) * self.scale + self.bias
+        return result
+
+    def classify(
+        self,
+        images: Any,  # noqa: ANN401  whatever the image tower encodes
+        labels: Sequence[str],
+        *,
+        template: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+    ) -> Any:  # noqa: ANN401  a list of Label for one image, a list of lists for several
+        """Say which labels fit which images best, without training.
+
+        Args:
+            images: One image or several.
+            labels: Names of the classes.
+            template: Text around a name, `{}` in its place; several are averaged, as vectors. By
+                default the space's own.
+            top_k: How many labels to return an image; by default all.
+
+        Returns:
+            Labels with probabilities, best first; one list an image.
+        """
+        if not labels or isinstance(labels, str):
+            raise InputError("labels must be a list of at least one class name.")
+        templates = [template or self.space.template] if isinstance(template, str | None) else [
+            *template
+        ]  # fmt: skip
+        for text in templates:
+            if "{}" not in text:
+                raise InputError(f"The template {text!r} has no {{}} for the label's name.")
+        pictures = self.image.encode(images)
+        single = pictures.ndim == 1
+        scores = self._activate(self.logits(np.atleast_2d(pictures), self.class_vectors(labels,
+                                                                                       templates)))  # fmt: skip
+        ranked = [
+            [Label(labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k]]
+            for row in scores
+        ]
+        return ranked[0] if single else ranked
+
+    def class_vectors(self, labels: Sequence[str], templates: Sequence[str]) -> Array:
+        """Return one unit vector a label: the mean over templates of unit text vectors (C, D)."""
+        texts = [template.replace("{}", label) for label in labels for template in templates]
+        vectors = similarity.normalize(self.text.encode(texts))
+        means = vectors.reshape(len(labels), len(templates), -1).mean(axis=1)  # (C, D)
+        return similarity.normalize(means)
+
+    def _activate(self, logits: Array) -> Array:
+        logits = logits.astype(np.float64)
+        if self.space.activation == "sigmoid":
+            result: Array = 1 / (1 + np.exp(-logits))
+            return result
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result = exponents / exponents.sum(axis=1, keepdims=True)
+        return result

@@ -1,0 +1,288 @@
+"""Key maps: from the names in a checkpoint to the names in a network. No torch.
+
+A rule names checkpoint keys by template: `{i}` (any single letter) stands for a number, `{wb}` for
+`weight` or `bias`. Templates of dropped keys may end in `*`. A key that no rule names is an error, so
+is a tensor of the network that no key reaches: coverage is exact, in both directions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from zoo.errors import KeyMapError
+
+Shape = tuple[int, ...]
+
+# Wrappers that training scripts leave in front of every key, whatever the architecture.
+WRAPPERS = ("module.", "model.", "_orig_mod.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One correspondence; make it with `move`, `merge`, `split` or `drop`.
+
+    Attributes:
+        sources: Templates of checkpoint keys; several are concatenated along `axis`.
+        targets: Templates of our keys; several take equal parts along `axis`; none drops the key.
+        axis: Of a concatenation or split.
+        transpose: Swap the two axes (Conv1D or `x @ proj` layouts).
+        shape: New shape, with one -1 allowed.
+        why: Reason of a drop.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    axis: int = 0
+    transpose: bool = False
+    shape: Shape | None = None
+    why: str = ""
+
+
+def move(
+    source: str, target: str, *, transpose: bool = False, shape: Shape | None = None
+) -> Rule:
+    """Take one tensor over under another name."""
+    return Rule(sources=(source,), targets=(target,), transpose=transpose, shape=shape)
+
+
+def merge(sources: Sequence[str], target: str, *, axis: int = 0) -> Rule:
+    """Concatenate several tensors, such as query, key and value, into one."""
+    return Rule(sources=tuple(sources), targets=(target,), axis=axis)
+
+
+def split(source: str, targets: Sequence[str], *, axis: int = 0) -> Rule:
+    """Cut one tensor into equal parts."""
+    return Rule(sources=(source,), targets=tuple(targets), axis=axis)
+
+
+def drop(source: str, why: str) -> Rule:
+    """Leave a tensor out: a head, a buffer, another tower."""
+    return Rule(sources=(source,), targets=(), why=why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyMap:
+    """All keys of one checkpoint layout.
+
+    Attributes:
+        name: The library whose layout it is, for messages.
+        rules: In order; the first that matches a key has it.
+        prefixes: Prefixes that some files of this layout carry on the encoder's keys (`bert.`).
+            Detected from the header; keys without the prefix keep their names.
+        renames: Endings written in an older way and today's spelling (`LayerNorm.gamma`).
+        ties: Our keys that share another key's tensor: target to the one it equals.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    prefixes: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    ties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """How to make some of the network's tensors out of the file's.
+
+    Attributes:
+        sources: Keys as they stand in the file.
+        targets: Keys of the network.
+        rule: The rule that says what is done on the way.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What loading does with a file: which layout it is in, what goes where, what stays behind."""
+
+    keymap: KeyMap
+    assignments: tuple[Assignment, ...]
+    dropped: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """A key map held against a header, with all that does not fit."""
+
+    plan: Plan
+    unknown: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    misshaped: tuple[str, ...]
+
+    @property
+    def problems(self) -> int:
+        return sum(map(len, (self.unknown, self.incomplete, self.missing, self.extra,
+                             self.misshaped)))  # fmt: skip
+
+
+def make_plan(
+    keymaps: Sequence[KeyMap], header: Mapping[str, Shape], wanted: Mapping[str, Shape]
+) -> Plan:
+    """Choose the layout that a file is in and say where each of its tensors goes.
+
+    Args:
+        keymaps: Layouts in which the family's checkpoints exist.
+        header: Names and shapes in the file.
+        wanted: Names and shapes of the network's state dict.
+
+    Raises:
+        KeyMapError: No layout covers file and network exactly; names the tensors in question.
+    """
+    if not keymaps:
+        raise KeyMapError("The family has no key map, so no file can be loaded into it.")
+    fits = []
+    for keymap in keymaps:
+        fit = _fit(keymap, header, wanted)
+        if not fit.problems:
+            return fit.plan
+        fits.append(fit)
+    raise KeyMapError(_explain(min(fits, key=lambda fit: fit.problems), len(header)))
+
+
+def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> _Fit:
+    names = _strip(keymap, header)
+    groups: dict[tuple[int, tuple[str, ...]], dict[int, str]] = {}
+    dropped, unknown = [], []
+    for name, original in names.items():
+        found = _lookup(keymap, name)
+        if found is None:
+            unknown.append(original)
+        elif not keymap.rules[found[0]].targets:
+            dropped.append((original, keymap.rules[found[0]].why))
+        else:
+            index, position, values = found
+            groups.setdefault((index, values), {})[position] = original
+
+    assignments, incomplete, produced = [], [], {}
+    for (index, values), parts in groups.items():
+        rule = keymap.rules[index]
+        if len(parts) < len(rule.sources):
+            lost = [_fill(rule.sources[p], values) for p in range(len(rule.sources))
+                    if p not in parts]  # fmt: skip
+            incomplete.extend(lost)
+            continue
+        sources = tuple(parts[p] for p in range(len(rule.sources)))
+        targets = tuple(_fill(target, values) for target in rule.targets)
+        shapes = _shapes(rule, [header[source] for source in sources])
+        produced.update(zip(targets, shapes, strict=True))
+        assignments.append(Assignment(sources=sources, targets=targets, rule=rule))
+
+    tied = {target for target, original in keymap.ties if original in produced}
+    return _Fit(
+        plan=Plan(keymap=keymap, assignments=tuple(assignments), dropped=tuple(dropped)),
+        unknown=tuple(unknown),
+        incomplete=tuple(incomplete),
+        missing=tuple(name for name in wanted if name not in produced and name not in tied),
+        extra=tuple(name for name in produced if name not in wanted),
+        misshaped=tuple(
+            f"{name} (file {list(shape)}, network {list(wanted[name])})"
+            for name, shape in produced.items()
+            if name in wanted and shape != wanted[name]
+        ),
+    )
+
+
+def _strip(keymap: KeyMap, header: Iterable[str]) -> dict[str, str]:
+    """Return normalised name -> name in the file, under the prefix that explains most keys."""
+    originals = list(header)
+    candidates = [""]
+    for prefix in (*keymap.prefixes, *WRAPPERS):
+        candidates += [wrapper + prefix for wrapper in ("", *WRAPPERS)]
+    best: dict[str, str] = {}
+    best_hits = -1
+    for prefix in candidates:
+        if prefix and not any(name.startswith(prefix) for name in originals):
+            continue
+        names = {_rename(keymap, name.removeprefix(prefix)): name for name in originals}
+        if len(names) < len(originals):  # two keys fell together: not this file's prefix
+            continue
+        hits = sum(_lookup(keymap, name) is not None for name in names)
+        if hits > best_hits:
+            best, best_hits = names, hits
+    return best
+
+
+def _rename(keymap: KeyMap, name: str) -> str:
+    for old, new in keymap.renames:
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _lookup(keymap: KeyMap, name: str) -> tuple[int, int, tuple[str, ...]] | None:
+    """Return the rule's index, the place among its sources, and the placeholders' values."""
+    for index, rule in enumerate(keymap.rules):
+        for position, source in enumerate(rule.sources):
+            match = _pattern(source).fullmatch(name)
+            if match is not None:
+                return index, position, match.groups()
+    return None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{\w+\}|\*)", template)
+    return re.compile("".join(
+        {"*": ".*", "{wb}": "(weight|bias)"}.get(part, r"(\d+)" if part.startswith("{") else
+                                                 re.escape(part))
+        for part in parts
+    ))  # fmt: skip
+
+
+def _fill(template: str, values: Sequence[str]) -> str:
+    for value in values:
+        template = re.sub(r"\{\w+\}", value, template, count=1)
+    return template
+
+
+def _shapes(rule: Rule, sources: Sequence[Shape]) -> list[Shape]:
+    """Return the targets' shapes; an impossible step gives a shape that fits nothing."""
+    shape = list(sources[0])
+    if len(sources) > 1 and len(shape) > rule.axis:
+        shape[rule.axis] = sum(source[rule.axis] for source in sources if len(source) > rule.axis)
+    if rule.transpose:
+        shape.reverse()
+    if rule.shape is not None:
+        shape = list(_reshaped(tuple(shape), rule.shape))
+    if len(rule.targets) > 1 and len(shape) > rule.axis:
+        shape[rule.axis] //= len(rule.targets)
+    return [tuple(shape)] * len(rule.targets)
+
+
+def _reshaped(shape: Shape, new: Shape) -> Shape:
+    total = 1
+    for size in shape:
+        total *= size
+    known = 1
+    for size in new:
+        known *= size if size != -1 else 1
+    return tuple(total // known if size == -1 and known else size for size in new)
+
+
+def _explain(fit: _Fit, total: int) -> str:
+    lines = [f"The file's {total} tensors do not fit the layout {fit.plan.keymap.name!r}, which "
+             "comes nearest."]  # fmt: skip
+    for title, names in (
+        ("No rule for checkpoint key", fit.unknown),
+        ("Missing from the file", fit.incomplete),
+        ("Nothing in the file fills", fit.missing),
+        ("The network has no place for", fit.extra),
+        ("Wrong shape:", fit.misshaped),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"{title} {', '.join(map(repr, names[:5]))}{more}.")
+    lines.append(
+        "Check that the file belongs to this model; for a new layout add a KeyMap to the family, "
+        "or map the key to None with `drop`."
+    )
+    return " ".join(lines)

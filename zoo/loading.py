@@ -1,0 +1,163 @@
+"""From a row to an encoder: meta device, exact coverage, memory-mapped tensors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.backends.eager import EagerBackend, parse_device, parse_dtype
+from zoo.encoder import Encoder
+from zoo.errors import KeyMapError, OptionError
+from zoo.keys import Assignment, Plan, make_plan
+from zoo.nn.live import make_live
+from zoo.preprocess import preprocessor_for
+from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
+from zoo.weights import Checkpoint, Fetched, fetch_first, fetch_weights, open_checkpoint
+
+if TYPE_CHECKING:
+    from zoo.encoder import Progress
+
+RANDOM = "random"
+
+
+def load_row(
+    spec: ModelSpec,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    weights: str | Path | None = None,
+    seed: int = 0,
+    progress: Progress = True,
+) -> Encoder:
+    """Load one row.
+
+    Args:
+        spec: The row.
+        device: Where it runs.
+        dtype: Type of its parameters and activations.
+        weights: `random` for seeded live weights, or a folder or file to read instead of the row's.
+        seed: Of random weights.
+        progress: Whether downloads show a bar on a terminal.
+
+    Raises:
+        WeightsError: Files cannot be fetched, verified, read or fitted.
+        OptionError: Device or dtype cannot be had.
+    """
+    target, kind = parse_device(device), parse_dtype(dtype)
+    if weights is not None and str(weights) != RANDOM:
+        spec = replace(spec, weights=_local(spec.weights, Path(weights)))
+    fetched: Fetched | None = None
+    if str(weights) == RANDOM or spec.weights.source == "none":
+        module = random_module(spec, seed=seed, dtype=kind).to(target)
+    else:
+        fetched = fetch_weights(spec.weights, progress=bool(progress))
+        module = load_module(spec, open_checkpoint(fetched.weights), dtype=kind, device=target)
+    tokenizer = None
+    if isinstance(spec.preprocess, TextPreprocess):
+        tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))
+    return Encoder(
+        spec,
+        preprocessor=preprocessor_for(spec, tokenizer),
+        backend=EagerBackend(spec, module, device=target, dtype=kind),
+        revision=None if fetched is None else fetched.revision,
+    )
+
+
+def random_module(
+    spec: ModelSpec, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> nn.Module:
+    """Return the row's network with seeded live weights, in evaluation mode."""
+    module = spec.config.build()
+    make_live(module, seed)
+    return module.to(dtype).eval()
+
+
+def load_module(
+    spec: ModelSpec, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device
+) -> nn.Module:
+    """Return the row's network filled from a checkpoint, in evaluation mode.
+
+    Raises:
+        KeyMapError: The file does not cover the network exactly.
+    """
+    with torch.device("meta"):
+        module = spec.config.build()
+    state = module.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    plan = make_plan(spec.family.keymaps, checkpoint.header, wanted)
+    tensors = {
+        name: tensor.to(device, dtype if state[name].is_floating_point() else state[name].dtype)
+        for name, tensor in read_tensors(plan, checkpoint).items()
+    }
+    tied = {target: tensors[original] for target, original in plan.keymap.ties}
+    module.load_state_dict({**tensors, **tied}, strict=True, assign=True)
+    _tie(module, plan)
+    return finish(module, device)
+
+
+def read_tensors(plan: Plan, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Carry out a plan; tensors that are merely renamed stay mapped to the file."""
+    tensors: dict[str, Tensor] = {}
+    for assignment in plan.assignments:
+        parts = _apply(assignment, [checkpoint.tensor(name) for name in assignment.sources])
+        tensors.update(zip(assignment.targets, parts, strict=True))
+    return tensors
+
+
+def finish(module: nn.Module, device: torch.device) -> nn.Module:
+    """Make what no checkpoint holds and check that nothing is left on the meta device.
+
+    A network with non-persistent buffers fills them in `make_buffers(device)`.
+    """
+    for part in module.modules():
+        make_buffers = getattr(part, "make_buffers", None)
+        if make_buffers is not None:
+            make_buffers(device)
+    left = [name for name, tensor in (*module.named_parameters(), *module.named_buffers())
+            if tensor.is_meta]  # fmt: skip
+    if left:
+        raise KeyMapError(f"Nothing fills {', '.join(left[:5])}: still on the meta device.")
+    return module.eval()
+
+
+def _apply(assignment: Assignment, sources: list[Tensor]) -> list[Tensor]:
+    rule = assignment.rule
+    tensor = sources[0] if len(sources) == 1 else torch.cat(sources, dim=rule.axis)
+    if rule.transpose:
+        tensor = tensor.t().contiguous()
+    if rule.shape is not None:
+        tensor = tensor.reshape(rule.shape)
+    if len(assignment.targets) == 1:
+        return [tensor]
+    return [part.contiguous() for part in tensor.chunk(len(assignment.targets), dim=rule.axis)]
+
+
+def _tie(module: nn.Module, plan: Plan) -> None:
+    """Make tied names one Parameter again: assigning from meta gave each its own."""
+    for target, original in plan.keymap.ties:
+        owner, _, name = target.rpartition(".")
+        setattr(module.get_submodule(owner), name, module.get_parameter(original))
+
+
+def _local(weights: WeightsSpec, path: Path) -> WeightsSpec:
+    """Return the same weights, read from a folder or a file of the user's."""
+    if not path.exists():
+        raise OptionError(
+            f"weights={str(path)!r} is neither 'random' nor a file or folder that exists."
+        )
+    if path.is_dir():
+        return replace(weights, source=str(path), revision=None, sha256={})
+    return replace(weights, source=str(path.parent), files=(path.name,), revision=None, sha256={})
+
+
+def _tokenizer(
+    spec: ModelSpec, recipe: TextPreprocess, fetched: Fetched | None, *, progress: bool
+) -> Path:
+    """Return the path of the first tokenizer file that is there."""
+    if fetched is None:
+        return fetch_first(spec.weights, recipe.tokenizer, progress=progress)
+    return fetch_first(fetched.pinned(spec.weights), recipe.tokenizer, progress=progress)

@@ -1,0 +1,28 @@
+"""From tokens to one vector."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def masked_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, D), mask (B, N) nonzero where real -> (B, D), the mean of the real tokens."""
+    if mask is None:
+        return tokens.mean(dim=1)
+    weights = mask.to(tokens.dtype)[..., None]  # (B, N, 1)
+    return (tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+def last_token(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, D), mask (B, N), padded on the right -> (B, D), the last real token."""
+    if mask is None:
+        return tokens[:, -1]
+    last = mask.to(dtype=tokens.new_zeros(1).long().dtype).sum(dim=1) - 1  # (B,)
+    index = last[:, None, None].expand(-1, 1, tokens.shape[-1])  # (B, 1, D)
+    return tokens.gather(1, index).squeeze(1)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """(..., D) -> (..., D) with unit L2 norm."""
+    return F.normalize(vectors, dim=-1)

@@ -1,0 +1,127 @@
+"""Items in, one result an item out: windows, batches, order. No torch, no modality.
+
+While one window of items runs, the next is prepared on another thread. Inside a window items are
+sorted by size, so that a batch holds items of nearly one length; results come out in the order in
+which the items went in.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Literal
+
+from zoo.errors import InputError
+from zoo.preprocess import Ask, Batch, Preprocessor, Sample
+
+OnError = Literal["raise", "skip"]
+Run = Callable[[Batch], Sequence[Any]]
+"""Runs a batch and returns one result a sample."""
+
+
+def stream(
+    items: Iterable[Any],
+    *,
+    preprocessor: Preprocessor,
+    ask: Ask,
+    runs: Sequence[Run],
+    budget: int,
+    batch_size: int | None,
+    on_error: OnError,
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index, result) in order; a skipped item yields (index, InputError).
+
+    Args:
+        items: Anything iterable; it is read a window at a time.
+        preprocessor: Prepares and batches.
+        ask: Role and prompts.
+        runs: One runner a device; several run at once.
+        budget: Most that a batch may cost, padding included.
+        batch_size: Exact number of samples a batch instead of the budget.
+        on_error: What a bad item does.
+
+    Raises:
+        InputError: A bad item, unless they are skipped.
+    """
+    window = max(preprocessor.window, batch_size or 0)
+    source = enumerate(items)
+
+    def prepare() -> list[tuple[int, Sample | InputError]]:
+        chunk = list(islice(source, window))
+        prepared = preprocessor.prepare([item for _, item in chunk], ask)
+        return [(index, sample.at(index) if isinstance(sample, InputError) else sample)
+                for (index, _), sample in zip(chunk, prepared, strict=True)]  # fmt: skip
+
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="zoo-prepare") as ahead,
+        ThreadPoolExecutor(len(runs), thread_name_prefix="zoo-run") as runners,
+    ):
+        idle: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        for run in runs:
+            idle.put(run)
+        upcoming = ahead.submit(prepare)
+        while ready := upcoming.result():
+            upcoming = ahead.submit(prepare)
+            bad = [sample for _, sample in ready if isinstance(sample, InputError)]
+            if bad and on_error == "raise":
+                raise bad[0]
+            yield from _window(ready, preprocessor, runners, idle, budget, batch_size, len(runs))
+
+
+def _window(
+    ready: list[tuple[int, Sample | InputError]],
+    preprocessor: Preprocessor,
+    runners: ThreadPoolExecutor,
+    idle: queue.SimpleQueue[Run],
+    budget: int,
+    batch_size: int | None,
+    devices: int,
+) -> Iterator[tuple[int, Any]]:
+    results: dict[int, Any] = {i: s for i, s in ready if isinstance(s, InputError)}
+    good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
+
+    def work(batch: list[tuple[int, Sample]]) -> None:
+        run = idle.get()
+        try:
+            outputs = run(preprocessor.collate([sample for _, sample in batch]))
+        finally:
+            idle.put(run)
+        for (index, _), output in zip(batch, outputs, strict=True):
+            results[index] = output
+
+    batches = plan_batches(good, budget=budget, batch_size=batch_size)
+    if devices == 1:  # on this thread: an interrupt stops at the next batch
+        for batch in batches:
+            work(batch)
+    else:
+        pending: list[Future[None]] = [runners.submit(work, batch) for batch in batches]
+        for future in pending:
+            future.result()
+    for index, _ in ready:
+        yield index, results[index]
+
+
+def plan_batches(
+    samples: Sequence[tuple[int, Sample]], *, budget: int, batch_size: int | None = None
+) -> list[list[tuple[int, Sample]]]:
+    """Group samples, longest first, so that no batch costs more than the budget.
+
+    The longest batch comes first: if memory is short, it shows at once.
+    """
+    batches: list[list[tuple[int, Sample]]] = []
+    longest = 0
+    for entry in sorted(samples, key=lambda entry: -entry[1].size):
+        batch = batches[-1] if batches else None
+        full = batch is None or (
+            len(batch) >= batch_size
+            if batch_size is not None
+            else (len(batch) + 1) * longest > budget
+        )
+        if full or batch is None:
+            longest = entry[1].size
+            batches.append([entry])
+        else:
+            batch.append(entry)
+    return batches

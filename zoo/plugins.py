@@ -1,0 +1,131 @@
+"""Find plugins by entry point, import them one by one, and keep one bad plugin from hurting others.
+
+pluggy's own `load_setuptools_entrypoints` raises what a plugin raises, so one broken plugin would
+take every command down; this loader warns once, naming the distribution, and goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from zoo import hookspecs
+from zoo.errors import PluginError
+from zoo.hookspecs import Namespace, RepoFiles
+from zoo.spec import ModelSpec
+
+GROUP = "zoo"
+LIMIT = "ZOO_PLUGINS"
+
+
+@dataclass(slots=True, kw_only=True)
+class Plugin:
+    """One entry point: who brought it, what it gave and what went wrong.
+
+    Attributes:
+        distribution: Name on the package index.
+        version: Of the distribution.
+        name: Name of the entry point.
+        module: Dotted path that the entry point names.
+        seconds: Time to import it and to ask it for its rows.
+        rows: Its models.
+        namespaces: Its prefixes.
+        error: Why it was skipped, or None.
+    """
+
+    distribution: str
+    version: str
+    name: str
+    module: str
+    seconds: float = 0.0
+    rows: tuple[ModelSpec, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    error: str | None = None
+    manager: pluggy.PluginManager = field(repr=False, default_factory=lambda: _manager())
+
+    def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...] | None:
+        """Ask the plugin whether it knows a repository."""
+        for implementation in self.manager.hook.zoo_checkpoint.get_hookimpls():
+            found: tuple[ModelSpec, ...] | None = implementation.function(files)
+            if found:
+                return found
+        return None
+
+
+def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = None) -> list[Plugin]:
+    """Import all installed plugins, sorted by distribution and name.
+
+    Args:
+        points: Entry points to look at; by default those of the group `zoo`.
+        limit: Comma-separated distributions or entry points to load, and no other; empty loads
+            none. By default the variable ZOO_PLUGINS, or all.
+    """
+    if points is None:
+        points = entry_points(group=GROUP)
+    if limit is None:
+        limit = os.environ.get(LIMIT)
+    wanted = None if limit is None else {word.strip() for word in limit.split(",") if word.strip()}
+    plugins = []
+    for point in sorted(points, key=lambda point: (_distribution(point)[0], point.name)):
+        distribution, version = _distribution(point)
+        if wanted is None or {distribution, point.name} & wanted:
+            plugins.append(_load(point, distribution, version))
+    return plugins
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    if point.dist is None:
+        return "unknown", ""
+    return point.dist.name, point.dist.version
+
+
+def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
+    plugin = Plugin(
+        distribution=distribution, version=version, name=point.name, module=point.value
+    )
+    start = time.perf_counter()
+    try:
+        plugin.manager.register(point.load(), name=f"{distribution}:{point.name}")
+        plugin.rows = _call_models(plugin)
+        plugin.namespaces = _call_namespaces(plugin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything, SystemExit included
+        plugin.error = f"{type(error).__name__}: {error}"
+        plugin.rows, plugin.namespaces = (), ()
+        warnings.warn(
+            f"Skipped plugin {point.name!r} of {distribution} {version} ({point.value}): "
+            f"{plugin.error}. Update or uninstall {distribution}, or leave it out with {LIMIT}.",
+            stacklevel=2,
+        )
+    plugin.seconds = time.perf_counter() - start
+    return plugin
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _call_models(plugin: Plugin) -> tuple[ModelSpec, ...]:
+    rows: list[ModelSpec] = []
+    for implementation in plugin.manager.hook.zoo_models.get_hookimpls():
+        rows.extend(implementation.function())
+    for row in rows:
+        if not isinstance(row, ModelSpec):
+            raise PluginError(f"zoo_models returned {type(row).__name__}, not ModelSpec.")
+    return tuple(rows)
+
+
+def _call_namespaces(plugin: Plugin) -> tuple[Namespace, ...]:
+    namespaces: list[Namespace] = []
+    for implementation in plugin.manager.hook.zoo_namespaces.get_hookimpls():
+        namespaces.extend(implementation.function())
+    return tuple(namespaces)

@@ -1,0 +1,93 @@
+"""Raw items to numpy arrays, the same for every backend. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import InputError
+from zoo.spec import ImagePreprocess, ModelSpec
+
+Array = NDArray[Any]
+Batch = dict[str, Array]
+
+
+class Sample(NamedTuple):
+    """One item, ready to be batched.
+
+    Attributes:
+        arrays: Input name to array, without the batch axis.
+        size: What it costs: tokens of a text, pixels of an image, samples of a sound.
+    """
+
+    arrays: dict[str, Array]
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What the caller said about the items beside the items themselves.
+
+    Attributes:
+        role: `query` or `document`.
+        prompt: Literal text put before each item.
+        prompt_name: Name of a stored prompt.
+    """
+
+    role: str | None = None
+    prompt: str | None = None
+    prompt_name: str | None = None
+
+
+PLAIN = Ask()
+
+
+class Preprocessor(Protocol):
+    """Turns the items of one modality into batches."""
+
+    window: int
+    """Items that are prepared at a time; a batch never spans two windows."""
+
+    def prepare(self, items: Sequence[Any], ask: Ask = PLAIN) -> list[Sample | InputError]:
+        """Prepare items; a bad one gives its error, without an index, in its place.
+
+        Raises:
+            OptionError: `ask` wants something that this modality or model does not have.
+        """
+        ...
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Join samples along a new first axis, padded as the row says."""
+        ...
+
+
+def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preprocessor:
+    """Return the preprocessor that a row asks for.
+
+    Args:
+        spec: The row.
+        tokenizer: The tokenizer file, for text.
+    """
+    recipe = spec.preprocess
+    if isinstance(recipe, ImagePreprocess):
+        from zoo.preprocess.image import ImagePreprocessor
+
+        return ImagePreprocessor(recipe, name=spec.inputs[0].name)
+    if recipe is None:
+        raise TypeError(f"{spec.name} has no preprocessing.")
+    from zoo.preprocess.text import TextPreprocessor
+
+    if tokenizer is None:
+        raise TypeError(f"{spec.name} needs a tokenizer file.")
+    return TextPreprocessor(recipe, tokenizer, inputs=tuple(i.name for i in spec.inputs))
+
+
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Join samples of equal shapes along a new first axis."""
+    return {name: np.stack([sample.arrays[name] for sample in samples])
+            for name in samples[0].arrays}  # fmt: skip

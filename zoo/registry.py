@@ -1,0 +1,188 @@
+"""Look models up by name, alias, repository or filter. No torch.
+
+A name leads to exactly one row or space; a name that two distributions claim is refused unless asked
+for as `name@distribution`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from zoo.errors import AmbiguousNameError, OptionError, UnknownModelError
+from zoo.hookspecs import Namespace
+from zoo.plugins import Plugin, discover
+from zoo.spec import ModelSpec, Space
+
+NOTEBOOK = "notebook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A row or a space, and the distribution that brought it."""
+
+    value: ModelSpec | Space
+    distribution: str
+
+
+class Registry:
+    """All rows of all plugins.
+
+    Args:
+        plugins: As `zoo.plugins.discover` found them.
+    """
+
+    def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
+        self.plugins = tuple(plugins)
+        self._names: dict[str, list[Claim]] = {}
+        self._rows: list[Claim] = []
+        for plugin in plugins:
+            for row in plugin.rows:
+                self.add(row, distribution=plugin.distribution)
+
+    def add(self, row: ModelSpec, *, distribution: str = NOTEBOOK) -> None:
+        """Add one row, its aliases and its space.
+
+        Raises:
+            AmbiguousNameError: The same distribution has the name already.
+        """
+        self._rows.append(claim := Claim(value=row, distribution=distribution))
+        for name in (row.name, *row.aliases):
+            self._claim(name, claim)
+        if row.space is not None:
+            space = Claim(value=row.space, distribution=distribution)
+            for name in (row.space.name, *row.space.aliases):
+                if space not in self._names.get(name, ()):
+                    self._claim(name, space)
+
+    def _claim(self, name: str, claim: Claim) -> None:
+        others = self._names.setdefault(name, [])
+        if any(other.distribution == claim.distribution for other in others):
+            raise AmbiguousNameError(
+                f"{claim.distribution} adds the name {name!r} twice. Give one of them another name."
+            )
+        others.append(claim)
+
+    def __iter__(self) -> Iterator[ModelSpec]:
+        """Iterate over all rows, sorted by name."""
+        rows = (claim.value for claim in self._rows)
+        return iter(sorted(
+            (row for row in rows if isinstance(row, ModelSpec)), key=lambda row: row.name
+        ))  # fmt: skip
+
+    def names(self) -> list[str]:
+        """Return every name and alias."""
+        return sorted(self._names)
+
+    def namespaces(self) -> dict[str, Namespace]:
+        """Return prefix -> namespace, the prefix without its colon."""
+        return {space.prefix: space for plugin in self.plugins for space in plugin.namespaces}
+
+    def find(self, name: str) -> ModelSpec | Space:
+        """Return the row or the space of that name, alias, `name@distribution` or repository.
+
+        Raises:
+            UnknownModelError: Nothing has that name; the text offers near matches.
+            AmbiguousNameError: Several distributions have it.
+        """
+        plain, _, distribution = name.partition("@")
+        claims = self._names.get(plain, [])
+        if distribution:
+            claims = [claim for claim in claims if claim.distribution == distribution]
+        if not claims and not distribution:
+            claims = self._by_repo(name)
+        if not claims:
+            raise UnknownModelError(self._unknown(name))
+        if len(claims) > 1:
+            owners = sorted({claim.distribution for claim in claims})
+            ways = " or ".join(f"{plain}@{owner}" for owner in owners)
+            raise AmbiguousNameError(f"{plain!r} is claimed by {', '.join(owners)}. Ask for {ways}.")
+        return claims[0].value
+
+    def row(self, name: str) -> ModelSpec:
+        """Return the row of that name.
+
+        Raises:
+            OptionError: The name is a space's; the text names its towers.
+        """
+        value = self.find(name)
+        if isinstance(value, Space):
+            towers = ", ".join(value.towers.values())
+            raise OptionError(f"{name!r} is a joint space of several encoders: {towers}. Name one.")
+        return value
+
+    def search(
+        self,
+        pattern: str = "*",
+        *,
+        modality: str | None = None,
+        family: str | None = None,
+        license: str | None = None,
+        objective: str | None = None,
+        dim: int | None = None,
+        year: int | None = None,
+    ) -> list[ModelSpec]:
+        """Return the rows that match all filters, sorted by name.
+
+        Args:
+            pattern: Shell pattern on names and aliases; a plain word matches anywhere in a name.
+            modality: `image`, `text`, `audio` or `video`.
+            family: Name of a family, or a pattern.
+            license: SPDX identifier, in any case, or a pattern.
+            objective: Word of the training objective.
+            dim: Width of the vector.
+            year: Of publication.
+        """
+        if not set(pattern) & set("*?["):
+            pattern = f"*{pattern}*"
+
+        def matches(row: ModelSpec) -> bool:
+            names = [row.name, *row.aliases]
+            if row.space is not None:
+                names += [row.space.name, *row.space.aliases]
+            return (
+                any(fnmatch.fnmatchcase(name, pattern.lower()) for name in names)
+                and modality in (None, row.modality)
+                and (family is None or fnmatch.fnmatch(row.family.name, family.lower()))
+                and (license is None or fnmatch.fnmatch(row.license.lower(), license.lower()))
+                and (objective is None or objective.lower() in row.objective.lower())
+                and dim in (None, row.dim)
+                and year in (None, row.year)
+            )
+
+        return [row for row in self if matches(row)]
+
+    def _by_repo(self, name: str) -> list[Claim]:
+        repo = name.removeprefix("hf:")
+        if "/" not in repo:
+            return []
+        found = [claim for claim in self._rows
+                 if isinstance(claim.value, ModelSpec) and claim.value.weights.repo == repo]
+        spaces = [Claim(value=claim.value.space, distribution=claim.distribution)
+                  for claim in found
+                  if isinstance(claim.value, ModelSpec) and claim.value.space is not None]  # fmt: skip
+        return spaces[:1] if spaces else found[:1]
+
+    def _unknown(self, name: str) -> str:
+        if "/" in name and ":" not in name and name.count("/") == 1:
+            return (
+                f"No model is called {name!r}. If it is a repository of the Hub, ask for "
+                f"'hf:{name}'; if it is a folder, './{name}'."
+            )
+        near = nearest(name, self._names)
+        hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "See `zoo list`."
+        return f"No model is called {name!r}. {hint}"
+
+
+def nearest(word: str, choices: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return up to `most` choices that look like the word, best first."""
+    return difflib.get_close_matches(word.lower(), list(choices), n=most, cutoff=0.72)
+
+
+@cache
+def default_registry(find_plugins: Callable[[], list[Plugin]] = discover) -> Registry:
+    """Return the registry of everything that is installed; made at the first call."""
+    return Registry(find_plugins())

@@ -1,0 +1,361 @@
+"""Plain data: what a family, a model and its files are. No torch, no behaviour.
+
+A model's *row* is a ModelSpec. Everything that loading, encoding, exporting and model cards need to
+know stands in its fields; no code looks at a model's name to decide what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+from zoo.keys import KeyMap
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Modality = Literal["image", "text", "audio", "video"]
+DType = Literal["float32", "float64", "float16", "bfloat16", "int64", "bool", "uint8"]
+Padding = Literal["none", "masked", "fixed", "forbidden"]
+OutputName = Literal["pooled", "tokens", "pyramid", "sparse"]
+ExportKind = Literal["torch", "algebra", "none"]
+
+NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dim:
+    """A dynamic axis of an input: the range that tracing, profiles and parity cases obey.
+
+    Attributes:
+        name: Name of the axis in ONNX graphs.
+        min: Smallest size that the model accepts.
+        typical: Size that most callers use; engines are tuned for it.
+        max: Largest size that is supported.
+        multiple: Sizes are multiples of this (the patch, in pixels).
+    """
+
+    name: str
+    min: int
+    typical: int
+    max: int
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min <= self.typical <= self.max:
+            raise ValueError(f"Dim {self.name!r} needs 0 < min <= typical <= max, got {self}.")
+        if any(size % self.multiple for size in (self.min, self.typical, self.max)):
+            raise ValueError(f"Dim {self.name!r} has a size that is no multiple, got {self}.")
+
+
+BATCH = Dim(name="batch", min=1, typical=8, max=4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input of a network.
+
+    Attributes:
+        name: Argument of the network's forward, and the ONNX input.
+        dtype: Element type.
+        shape: Sizes, with a Dim where the axis is dynamic.
+        padding: How shorter samples share a batch: `masked` (a mask input says what is real),
+            `fixed` (always padded to one length), `forbidden` (only equal sizes together), `none`.
+        skippable: A mask; leaving it out means that everything is real.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int | Dim, ...]
+    padding: Padding = "none"
+    skippable: bool = False
+
+
+class ArchConfig(Protocol):
+    """The numbers that fix an architecture; a frozen dataclass in a family's `configs.py`."""
+
+    @property
+    def pooling(self) -> str:
+        """How tokens become one vector: cls, mean, last, map, none, ..."""
+        ...
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the pooled vector leaves the network with unit L2 norm."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector."""
+        ...
+
+    def build(self) -> nn.Module:
+        """Build the network; the only place of a config that imports torch."""
+        ...
+
+    def tiny(self) -> Self:
+        """Return a version of a few thousand parameters with every feature still on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSpec:
+    """Where a checkpoint lives and what its bytes are.
+
+    Attributes:
+        source: `hf:org/repo`, `https://...`, `package:name/folder`, a folder, or `none`.
+        files: Weight files in order of preference; the first that exists is taken. A name ending in
+            `.index.json` stands for its shards.
+        subfolder: Folder inside the repository that holds weights and side files.
+        revision: Commit (40 hex) of the repository; None resolves `main` once and locks it.
+        sha256: Known hashes, file name to 64 hex digits.
+        layout: Which library wrote the file, for people; loading reads the file's header instead.
+        gated: Whether the Hub asks for a licence to be accepted first.
+        reason: Why there are no weights, when source is `none`.
+        note: What a reader should know about these files.
+    """
+
+    source: str
+    files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
+    subfolder: str = ""
+    revision: str | None = None
+    sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    layout: str = ""
+    gated: bool = False
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def repo(self) -> str | None:
+        """The Hub's `org/repo`, or None for another source."""
+        return self.source.removeprefix("hf:") if self.source.startswith("hf:") else None
+
+
+NO_WEIGHTS = WeightsSpec(source="none", files=(), reason="the algorithm has no parameters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePreprocess:
+    """How an image becomes pixels `(3, H, W)` float32.
+
+    Attributes:
+        size: Height, width of the result, pixels.
+        resize: Shorter side before the centre crop, pixels; None resizes to `size` directly,
+            whatever the aspect ratio (squash).
+        resample: Pillow's filter.
+        mean: RGB, in [0, 1].
+        std: RGB, in [0, 1].
+        crop_offset: How half an odd margin is rounded: `round` (torchvision, half to even) or
+            `floor` (transformers).
+        channels: `rgb`, or `grey` (one channel, ITU-R 601 luma).
+    """
+
+    size: tuple[int, int]
+    resize: int | None
+    resample: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bicubic"
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_offset: Literal["round", "floor"] = "round"
+    channels: Literal["rgb", "grey"] = "rgb"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a text plays in retrieval, where the model treats the two sides differently.
+
+    Attributes:
+        prompt: Text put before each item.
+        max_length: Longest sequence, tokens, if it differs from the row's.
+    """
+
+    prompt: str = ""
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPreprocess:
+    """How a text becomes token ids; overrides whatever the tokenizer file itself says.
+
+    Attributes:
+        max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
+        tokenizer: Files in order of preference: `tokenizer.json`, or a word-piece `vocab.txt`.
+        lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
+        pad_id: Id that fills shorter sequences.
+        pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
+        clean: `none`, or `clip` (ftfy-free part of CLIP's cleaning: HTML entities, white space).
+        prompts: Stored prompts by name.
+        roles: `query` and `document`, where they differ.
+        default_role: Role taken when none is asked for.
+    """
+
+    max_length: int
+    tokenizer: tuple[str, ...] = ("tokenizer.json",)
+    lower: bool = True
+    pad_id: int = 0
+    pad_to_max: bool = False
+    clean: Literal["none", "clip"] = "none"
+    prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
+    roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    default_role: str | None = None
+
+
+Preprocess = ImagePreprocess | TextPreprocess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A joint space: which towers share it and how their vectors are compared.
+
+    Attributes:
+        name: Public name; `zoo.load(name)` loads all towers.
+        towers: Modality to the name of its row.
+        similarity: `cosine`, or `maxsim` for multi-vector towers.
+        scale: Factor on the similarity before the activation, or the checkpoint's key that holds
+            its logarithm.
+        bias: Added after the scale, or the checkpoint's key that holds it.
+        activation: Turns scores over labels into probabilities.
+        template: Default prompt for class names; `{}` stands for the name.
+        aliases: Shorter names.
+    """
+
+    name: str
+    towers: Mapping[Modality, str]
+    similarity: Literal["cosine", "maxsim"] = "cosine"
+    scale: float | str = 1.0
+    bias: float | str = 0.0
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+    template: str = "a photo of a {}."
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A paper and what all its checkpoints share; said once.
+
+    Attributes:
+        name: Word to filter by.
+        title: Title of the paper.
+        arxiv: Identifier at arxiv.org, or empty.
+        url: Paper or authors' code, where there is no arXiv entry.
+        year: Of the first public version.
+        objective: What the training optimised.
+        license: SPDX identifier where one exists.
+        keymaps: Layouts in which its checkpoints exist; the file's header selects one.
+    """
+
+    name: str
+    title: str
+    year: int
+    objective: str
+    license: str
+    modality: Modality
+    keymaps: tuple[KeyMap, ...] = ()
+    arxiv: str = ""
+    url: str = ""
+
+    def model(
+        self,
+        name: str,
+        *,
+        config: ArchConfig,
+        weights: WeightsSpec,
+        preprocess: Preprocess | None,
+        inputs: tuple[TensorSpec, ...],
+        params: int,
+        outputs: tuple[OutputName, ...] = ("pooled", "tokens"),
+        aliases: tuple[str, ...] = (),
+        license: str | None = None,
+        objective: str | None = None,
+        year: int | None = None,
+        space: Space | None = None,
+        matryoshka: tuple[int, ...] = (),
+        export: ExportKind = "torch",
+        note: str = "",
+        source: str = "",
+    ) -> ModelSpec:
+        """Make a row; what is not given is the family's."""
+        return ModelSpec(
+            name=name,
+            family=self,
+            config=config,
+            weights=weights,
+            preprocess=preprocess,
+            inputs=inputs,
+            outputs=outputs,
+            params=params,
+            aliases=aliases,
+            license=license or self.license,
+            objective=objective or self.objective,
+            year=year or self.year,
+            space=space,
+            matryoshka=matryoshka,
+            export=export,
+            note=note,
+            source=source,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One row: everything that is known about one encoder before any file is read.
+
+    Attributes:
+        name: Canonical public name.
+        params: Parameters of the encoder without heads.
+        outputs: What `encode(output=...)` can give.
+        matryoshka: Widths that the vector may be cut to; empty if the model was not trained so.
+        space: The joint space that it is a tower of.
+        export: How it can leave PyTorch.
+        note: What a user should know.
+        source: URL that the numbers were copied from.
+    """
+
+    name: str
+    family: Family
+    config: ArchConfig
+    weights: WeightsSpec
+    preprocess: Preprocess | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[OutputName, ...]
+    params: int
+    license: str
+    objective: str
+    year: int
+    aliases: tuple[str, ...] = ()
+    space: Space | None = None
+    matryoshka: tuple[int, ...] = ()
+    export: ExportKind = "torch"
+    note: str = ""
+    source: str = ""
+
+    @property
+    def modality(self) -> Modality:
+        """What it encodes."""
+        return self.family.modality
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector."""
+        return self.config.dim
+
+    @property
+    def pooling(self) -> str:
+        """How tokens become one vector."""
+        return self.config.pooling
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return the token grid, rows and columns, of an image of that many pixels.
+
+        Raises:
+            TypeError: The model has no grid.
+        """
+        stride = getattr(self.config, "stride", None)
+        if not isinstance(stride, int):
+            raise TypeError(f"{self.name} encodes {self.modality}; it has no token grid.")
+        return -(-height // stride), -(-width // stride)
+
+    def with_config(self, **changes: Any) -> ModelSpec:  # noqa: ANN401  fields vary by config
+        """Return the row with some fields of its config changed."""
+        return replace(self, config=replace(self.config, **changes))  # type: ignore[type-var]  # a Protocol cannot say "dataclass"

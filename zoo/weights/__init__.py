@@ -1,0 +1,1 @@
+"""Bring files here, verify them, remember them, read them."""
