@@ -157,12 +157,13 @@ def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSp
     namespaces = registry.namespaces()
     if prefix not in namespaces:
         known = ", ".join(f"{name}:" for name in ("hf", *sorted(namespaces)))
-        raise UnknownModelError(f"No plugin resolves names that begin with '{prefix}:'. Known: {known}")
+        raise UnknownModelError(
+            f"No plugin resolves names that begin with '{prefix}:'. Known: {known}"
+        )
     return namespaces[prefix].resolve(rest)
 
 
 def _recognise(registry: Registry, source: str, files: object) -> tuple[ModelSpec, ...]:
-    from zoo.hookspecs import RepoFiles
 
     for plugin in registry.plugins:
         found = plugin.checkpoint(files) if plugin.error is None else None  # type: ignore[arg-type]

@@ -97,7 +97,9 @@ class Encoder:
             raise OptionError(f"{self.spec.name} has no blocks to look into.")
         for index in indices:
             if not -len(blocks) <= index < len(blocks):
-                raise OptionError(f"{self.spec.name} has {len(blocks)} blocks; there is no {index}.")
+                raise OptionError(
+                    f"{self.spec.name} has {len(blocks)} blocks; there is no {index}."
+                )
         taken: dict[int, Tensor] = {}
         handles = [
             blocks[index].register_forward_hook(
@@ -332,7 +334,7 @@ def _is_single(items: object) -> bool:
     return not isinstance(items, Iterable)
 
 
-class _reporter:  # noqa: N801  used like a function
+class _reporter:
     """Tell progress to nobody, to a callable, or to a bar on stderr."""
 
     def __init__(self, progress: Progress) -> None:

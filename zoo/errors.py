@@ -1,24 +1,24 @@
 """Every error that a user can meet, in one tree.
 
-    ZooError                      catch this one to catch them all; exit code 1
-    |- UnknownModelError          no model has that name
-    |- AmbiguousNameError         two distributions claim that name
-    |- InputError                 an item that cannot be encoded, with its index
-    |- OptionError                an option that this model or machine cannot honour
-    |- MissingExtraError          an optional package is not installed
-    |- PluginError                a plugin broke the contract
-    `- WeightsError               files could not be brought here, verified or read
-       |- GatedError              401 or 403: a licence to accept or a token to set
-       |- RepoNotFoundError       404: repository, revision or file
-       |- RateLimitError          429
-       |- ServerError             5xx, or an answer that makes no sense
-       |- OfflineError            no network and not in the cache
-       |- DiskError               no space or no permission
-       |- IntegrityError          bytes differ from the pinned or remembered sha256
-       |- FormatError             a file that is not what its name says
-       |- UnsafePickleError       a pickle that would run code
-       |- KeyMapError             tensors missing, left over or of another shape
-       `- UnsupportedCheckpointError  a repository whose architecture is not known here
+ZooError                      catch this one to catch them all; exit code 1
+|- UnknownModelError          no model has that name
+|- AmbiguousNameError         two distributions claim that name
+|- InputError                 an item that cannot be encoded, with its index
+|- OptionError                an option that this model or machine cannot honour
+|- MissingExtraError          an optional package is not installed
+|- PluginError                a plugin broke the contract
+`- WeightsError               files could not be brought here, verified or read
+   |- GatedError              401 or 403: a licence to accept or a token to set
+   |- RepoNotFoundError       404: repository, revision or file
+   |- RateLimitError          429
+   |- ServerError             5xx, or an answer that makes no sense
+   |- OfflineError            no network and not in the cache
+   |- DiskError               no space or no permission
+   |- IntegrityError          bytes differ from the pinned or remembered sha256
+   |- FormatError             a file that is not what its name says
+   |- UnsafePickleError       a pickle that would run code
+   |- KeyMapError             tensors missing, left over or of another shape
+   `- UnsupportedCheckpointError  a repository whose architecture is not known here
 """
 
 from __future__ import annotations

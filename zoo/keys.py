@@ -41,9 +41,7 @@ class Rule:
     why: str = ""
 
 
-def move(
-    source: str, target: str, *, transpose: bool = False, shape: Shape | None = None
-) -> Rule:
+def move(source: str, target: str, *, transpose: bool = False, shape: Shape | None = None) -> Rule:
     """Take one tensor over under another name."""
     return Rule(sources=(source,), targets=(target,), transpose=transpose, shape=shape)
 

@@ -86,9 +86,7 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
 
 
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
-    plugin = Plugin(
-        distribution=distribution, version=version, name=point.name, module=point.value
-    )
+    plugin = Plugin(distribution=distribution, version=version, name=point.name, module=point.value)
     start = time.perf_counter()
     try:
         plugin.manager.register(point.load(), name=f"{distribution}:{point.name}")

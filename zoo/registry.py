@@ -99,7 +99,9 @@ class Registry:
         if len(claims) > 1:
             owners = sorted({claim.distribution for claim in claims})
             ways = " or ".join(f"{plain}@{owner}" for owner in owners)
-            raise AmbiguousNameError(f"{plain!r} is claimed by {', '.join(owners)}. Ask for {ways}.")
+            raise AmbiguousNameError(
+                f"{plain!r} is claimed by {', '.join(owners)}. Ask for {ways}."
+            )
         return claims[0].value
 
     def row(self, name: str) -> ModelSpec:
@@ -159,8 +161,11 @@ class Registry:
         repo = name.removeprefix("hf:")
         if "/" not in repo:
             return []
-        found = [claim for claim in self._rows
-                 if isinstance(claim.value, ModelSpec) and claim.value.weights.repo == repo]
+        found = [
+            claim
+            for claim in self._rows
+            if isinstance(claim.value, ModelSpec) and claim.value.weights.repo == repo
+        ]
         spaces = [Claim(value=claim.value.space, distribution=claim.distribution)
                   for claim in found
                   if isinstance(claim.value, ModelSpec) and claim.value.space is not None]  # fmt: skip

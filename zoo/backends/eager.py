@@ -106,11 +106,15 @@ def parse_device(device: str | torch.device) -> torch.device:
     try:
         parsed = torch.device(device)
     except RuntimeError as error:
-        raise OptionError(f"{device!r} is no device. Use 'cpu', 'cuda', 'cuda:1' or 'mps'.") from error
+        raise OptionError(
+            f"{device!r} is no device. Use 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
     if parsed.type == "cuda" and not torch.cuda.is_available():
         raise OptionError("This machine has no CUDA device that torch can use. Use device='cpu'.")
     if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
-        raise OptionError(f"There is no {device!r}: torch sees {torch.cuda.device_count()} device(s).")
+        raise OptionError(
+            f"There is no {device!r}: torch sees {torch.cuda.device_count()} device(s)."
+        )
     if parsed.type == "mps" and not torch.backends.mps.is_available():
         raise OptionError("This machine has no Metal device that torch can use. Use device='cpu'.")
     return parsed
