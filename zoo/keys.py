@@ -1,8 +1,8 @@
 """Key maps: from the names in a checkpoint to the names in a network. No torch.
 
 A rule names checkpoint keys by template: `{i}` (any single letter) stands for a number, `{wb}` for
-`weight` or `bias`. Templates of dropped keys may end in `*`. A key that no rule names is an error, so
-is a tensor of the network that no key reaches: coverage is exact, in both directions.
+`weight` or `bias`. Templates of dropped keys may end in `*`. A key that no rule names is an error,
+so is a tensor of the network that no key reaches: coverage is exact, in both directions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 from zoo.errors import KeyMapError
 
@@ -18,6 +19,9 @@ Shape = tuple[int, ...]
 
 # Wrappers that training scripts leave in front of every key, whatever the architecture.
 WRAPPERS = ("module.", "model.", "_orig_mod.")
+
+# The shape of a tensor that cannot be made; equal to no network's.
+IMPOSSIBLE: Shape = (-1,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +118,12 @@ class _Fit:
     incomplete: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
-    misshaped: tuple[str, ...]
+    misfits: tuple[str, ...]
 
     @property
     def problems(self) -> int:
-        return sum(map(len, (self.unknown, self.incomplete, self.missing, self.extra,
-                             self.misshaped)))  # fmt: skip
+        parts = (self.unknown, self.incomplete, self.missing, self.extra, self.misfits)
+        return sum(map(len, parts))
 
 
 def make_plan(
@@ -160,17 +164,20 @@ def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape
             index, position, values = found
             groups.setdefault((index, values), {})[position] = original
 
-    assignments, incomplete, produced = [], [], {}
+    assignments: list[Assignment] = []
+    incomplete: list[str] = []
+    twice: list[str] = []
+    produced: dict[str, Shape] = {}
     for (index, values), parts in groups.items():
         rule = keymap.rules[index]
         if len(parts) < len(rule.sources):
-            lost = [_fill(rule.sources[p], values) for p in range(len(rule.sources))
-                    if p not in parts]  # fmt: skip
-            incomplete.extend(lost)
+            lost = [source for place, source in enumerate(rule.sources) if place not in parts]
+            incomplete.extend(_fill(source, values) for source in lost)
             continue
         sources = tuple(parts[p] for p in range(len(rule.sources)))
         targets = tuple(_fill(target, values) for target in rule.targets)
         shapes = _shapes(rule, [header[source] for source in sources])
+        twice.extend(f"{target} (filled twice)" for target in targets if target in produced)
         produced.update(zip(targets, shapes, strict=True))
         assignments.append(Assignment(sources=sources, targets=targets, rule=rule))
 
@@ -181,10 +188,13 @@ def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape
         incomplete=tuple(incomplete),
         missing=tuple(name for name in wanted if name not in produced and name not in tied),
         extra=tuple(name for name in produced if name not in wanted),
-        misshaped=tuple(
-            f"{name} (file {list(shape)}, network {list(wanted[name])})"
-            for name, shape in produced.items()
-            if name in wanted and shape != wanted[name]
+        misfits=(
+            *twice,
+            *(
+                f"{name} (file {list(shape)}, network {list(wanted[name])})"
+                for name, shape in produced.items()
+                if name in wanted and shape != wanted[name]
+            ),
         ),
     )
 
@@ -228,12 +238,14 @@ def _lookup(keymap: KeyMap, name: str) -> tuple[int, int, tuple[str, ...]] | Non
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{\w+\}|\*)", template)
-    return re.compile("".join(
-        {"*": ".*", "{wb}": "(weight|bias)"}.get(part, r"(\d+)" if part.startswith("{") else
-                                                 re.escape(part))
-        for part in parts
-    ))  # fmt: skip
+    special = {"*": ".*", "{wb}": "(weight|bias)"}
+    parts = [part for part in re.split(r"(\{\w+\}|\*)", template) if part]
+    return re.compile(
+        "".join(
+            special.get(part, r"(\d+)" if part.startswith("{") else re.escape(part))
+            for part in parts
+        )
+    )
 
 
 def _fill(template: str, values: Sequence[str]) -> str:
@@ -243,44 +255,48 @@ def _fill(template: str, values: Sequence[str]) -> str:
 
 
 def _shapes(rule: Rule, sources: Sequence[Shape]) -> list[Shape]:
-    """Return the targets' shapes; an impossible step gives a shape that fits nothing."""
+    """Return the targets' shapes; a step that these tensors do not allow gives IMPOSSIBLE."""
     shape = list(sources[0])
-    if len(sources) > 1 and len(shape) > rule.axis:
-        shape[rule.axis] = sum(source[rule.axis] for source in sources if len(source) > rule.axis)
+    if len(sources) > 1:
+        if any(_without(source, rule.axis) != _without(shape, rule.axis) for source in sources):
+            return [IMPOSSIBLE] * len(rule.targets)
+        shape[rule.axis] = sum(source[rule.axis] for source in sources)
     if rule.transpose:
         shape.reverse()
     if rule.shape is not None:
-        shape = list(_reshaped(tuple(shape), rule.shape))
-    if len(rule.targets) > 1 and len(shape) > rule.axis:
+        shape = list(_reshaped(shape, rule.shape))
+    if len(rule.targets) > 1:
+        if len(shape) <= rule.axis or shape[rule.axis] % len(rule.targets):
+            return [IMPOSSIBLE] * len(rule.targets)
         shape[rule.axis] //= len(rule.targets)
     return [tuple(shape)] * len(rule.targets)
 
 
-def _reshaped(shape: Shape, new: Shape) -> Shape:
-    total = 1
-    for size in shape:
-        total *= size
-    known = 1
-    for size in new:
-        known *= size if size != -1 else 1
-    return tuple(total // known if size == -1 and known else size for size in new)
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...] | None:
+    return (*shape[:axis], *shape[axis + 1 :]) if len(shape) > axis else None
+
+
+def _reshaped(shape: Sequence[int], new: Shape) -> Shape:
+    total, known = prod(shape), prod(size for size in new if size != -1)
+    full = tuple(total // known if size == -1 and known else size for size in new)
+    return full if prod(full) == total else IMPOSSIBLE
 
 
 def _explain(fit: _Fit, total: int) -> str:
-    lines = [f"The file's {total} tensors do not fit the layout {fit.plan.keymap.name!r}, which "
-             "comes nearest."]  # fmt: skip
+    name = fit.plan.keymap.name
+    lines = [f"The file's {total} tensors do not fit the layout {name!r}, which comes nearest."]
     for title, names in (
         ("No rule for checkpoint key", fit.unknown),
         ("Missing from the file", fit.incomplete),
         ("Nothing in the file fills", fit.missing),
         ("The network has no place for", fit.extra),
-        ("Wrong shape:", fit.misshaped),
+        ("Does not fit:", fit.misfits),
     ):
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"{title} {', '.join(map(repr, names[:5]))}{more}.")
     lines.append(
         "Check that the file belongs to this model; for a new layout add a KeyMap to the family, "
-        "or map the key to None with `drop`."
+        "for a tensor that is not needed a `drop`."
     )
     return " ".join(lines)

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from typing import cast
 
 import pluggy
 
@@ -52,7 +53,7 @@ class Plugin:
     def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...] | None:
         """Ask the plugin whether it knows a repository."""
         for implementation in self.manager.hook.zoo_checkpoint.get_hookimpls():
-            found: tuple[ModelSpec, ...] | None = implementation.function(files)
+            found = cast("tuple[ModelSpec, ...] | None", implementation.function(files))
             if found:
                 return found
         return None
@@ -115,7 +116,7 @@ def _manager() -> pluggy.PluginManager:
 def _call_models(plugin: Plugin) -> tuple[ModelSpec, ...]:
     rows: list[ModelSpec] = []
     for implementation in plugin.manager.hook.zoo_models.get_hookimpls():
-        rows.extend(implementation.function())
+        rows.extend(cast("Iterable[ModelSpec]", implementation.function()))
     for row in rows:
         if not isinstance(row, ModelSpec):
             raise PluginError(f"zoo_models returned {type(row).__name__}, not ModelSpec.")
@@ -125,5 +126,5 @@ def _call_models(plugin: Plugin) -> tuple[ModelSpec, ...]:
 def _call_namespaces(plugin: Plugin) -> tuple[Namespace, ...]:
     namespaces: list[Namespace] = []
     for implementation in plugin.manager.hook.zoo_namespaces.get_hookimpls():
-        namespaces.extend(implementation.function())
+        namespaces.extend(cast("Iterable[Namespace]", implementation.function()))
     return tuple(namespaces)

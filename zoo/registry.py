@@ -1,7 +1,7 @@
 """Look models up by name, alias, repository or filter. No torch.
 
-A name leads to exactly one row or space; a name that two distributions claim is refused unless asked
-for as `name@distribution`.
+A name leads to exactly one row or space; a name that two distributions claim is refused unless
+asked for as `name@distribution`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from zoo.errors import AmbiguousNameError, OptionError, UnknownModelError
@@ -69,9 +69,9 @@ class Registry:
     def __iter__(self) -> Iterator[ModelSpec]:
         """Iterate over all rows, sorted by name."""
         rows = (claim.value for claim in self._rows)
-        return iter(sorted(
+        yield from sorted(
             (row for row in rows if isinstance(row, ModelSpec)), key=lambda row: row.name
-        ))  # fmt: skip
+        )
 
     def names(self) -> list[str]:
         """Return every name and alias."""
@@ -158,18 +158,15 @@ class Registry:
         return [row for row in self if matches(row)]
 
     def _by_repo(self, name: str) -> list[Claim]:
+        """Return the space or the row whose weights are a repository's."""
         repo = name.removeprefix("hf:")
         if "/" not in repo:
             return []
-        found = [
-            claim
-            for claim in self._rows
-            if isinstance(claim.value, ModelSpec) and claim.value.weights.repo == repo
-        ]
-        spaces = [Claim(value=claim.value.space, distribution=claim.distribution)
-                  for claim in found
-                  if isinstance(claim.value, ModelSpec) and claim.value.space is not None]  # fmt: skip
-        return spaces[:1] if spaces else found[:1]
+        for claim in self._rows:
+            row = claim.value
+            if isinstance(row, ModelSpec) and row.weights.repo == repo:
+                return [claim if row.space is None else replace(claim, value=row.space)]
+        return []
 
     def _unknown(self, name: str) -> str:
         if "/" in name and ":" not in name and name.count("/") == 1:

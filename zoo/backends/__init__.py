@@ -30,7 +30,7 @@ class Backend(Protocol):
         """Return a backend's array as numpy, floats as float32."""
         ...
 
-    def replicas(self, devices: Sequence[str]) -> list[Backend]:
+    def replicas(self, devices: Sequence[str]) -> Sequence[Backend]:
         """Return one backend a device, sharing nothing that a device owns.
 
         Raises:

@@ -82,7 +82,7 @@ class EagerBackend:
         tensor = cast(Tensor, value).detach()
         if tensor.dtype in (torch.bfloat16, torch.float16):
             tensor = tensor.float()
-        return cast(Array, tensor.cpu().numpy())
+        return tensor.cpu().numpy()
 
     def replicas(self, devices: Sequence[str]) -> list[EagerBackend]:
         """Return a copy of the module on each device."""

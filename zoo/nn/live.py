@@ -1,8 +1,8 @@
 """Random weights under which every part of a network matters.
 
 Default inits hide bugs: LayerScale at 1e-5 silences the blocks, BatchNorm at (0, 1) and zero biases
-make whole tensors invisible. Live weights keep activations near unit scale and leave nothing at zero,
-so that a mistake anywhere changes the output.
+make whole tensors invisible. Live weights keep activations near unit scale and leave nothing at
+zero, so that a mistake anywhere changes the output.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ def make_live(module: nn.Module, seed: int = 0) -> None:
 
     with torch.no_grad():
         for _, part in sorted(module.named_modules(), key=lambda pair: pair[0]):
-            if isinstance(part, _BatchNorm):
-                if part.running_mean is not None and part.running_var is not None:
-                    normal(part.running_mean, BIAS)
-                    part.running_var.copy_(
-                        torch.rand(part.running_var.shape, generator=generator) + 0.5
-                    )
+            if isinstance(part, _BatchNorm) and part.track_running_stats:
+                assert part.running_mean is not None, "statistics are tracked"
+                assert part.running_var is not None, "statistics are tracked"
+                normal(part.running_mean, BIAS)
+                part.running_var.copy_(
+                    torch.rand(part.running_var.shape, generator=generator) + 0.5
+                )
             for name, parameter in part.named_parameters(recurse=False):
                 if isinstance(part, nn.Embedding):
                     normal(parameter, EMBEDDING)

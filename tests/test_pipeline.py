@@ -1,0 +1,121 @@
+"""Windows, batches and order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.toys import ToyPreprocessor
+from zoo import pipeline
+from zoo.errors import InputError
+from zoo.preprocess import PLAIN, Batch, Sample
+
+
+def lengths(batch: Batch) -> Sequence[Any]:
+    return [int(n) for n in batch["mask"].sum(axis=1)]
+
+
+def run(items: Any, **options: Any) -> list[tuple[int, Any]]:
+    defaults: dict[str, Any] = {
+        "preprocessor": ToyPreprocessor(),
+        "ask": PLAIN,
+        "runs": [lengths],
+        "budget": 40,
+        "batch_size": None,
+        "on_error": "raise",
+    }
+    return list(pipeline.stream(items, **(defaults | options)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+@pytest.mark.parametrize("devices", [1, 3])
+def test_order_is_kept_across_windows_batches_and_devices(count: int, devices: int) -> None:
+    rng = random.Random(count)
+    texts = ["x" * rng.randint(1, 30) for _ in range(count)]
+
+    results = run(iter(texts), runs=[lengths] * devices)
+
+    assert results == [(i, len(text)) for i, text in enumerate(texts)]
+
+
+def sized(*sizes: int) -> list[tuple[int, Sample]]:
+    return [(i, Sample({"ids": np.zeros(size)}, size)) for i, size in enumerate(sizes)]
+
+
+def test_no_batch_costs_more_than_the_budget_padding_included() -> None:
+    batches = pipeline.plan_batches(sized(*range(1, 40)), budget=100)
+
+    assert all(len(b) * max(s.size for _, s in b) <= 100 for b in batches)
+    assert sum(map(len, batches)) == 39
+
+
+def test_an_item_above_the_budget_gets_a_batch_of_its_own() -> None:
+    batches = pipeline.plan_batches(sized(500, 3, 500), budget=100)
+
+    assert [len(b) for b in batches] == [1, 1, 1]
+
+
+def test_the_longest_batch_comes_first() -> None:
+    batches = pipeline.plan_batches(sized(3, 30, 7), budget=30)
+
+    assert [s.size for b in batches for _, s in b] == [30, 7, 3]
+
+
+def test_a_batch_size_overrides_the_budget() -> None:
+    batches = pipeline.plan_batches(sized(*[9] * 10), budget=1, batch_size=4)
+
+    assert [len(b) for b in batches] == [4, 4, 2]
+
+
+def test_a_bad_item_names_its_index_across_windows() -> None:
+    with pytest.raises(InputError, match=r"Item 20: a text is needed, not int") as hit:
+        run(["good"] * 20 + [7])
+    assert hit.value.index == 20
+
+
+def test_skipped_items_keep_their_place() -> None:
+    results = run(["a", None, "abc"], on_error="skip")
+
+    assert [index for index, _ in results] == [0, 1, 2]
+    assert isinstance(results[1][1], InputError)
+    assert results[1][1].index == 1
+
+
+def test_only_two_windows_are_read_ahead() -> None:
+    read = []
+
+    def endless() -> Iterator[str]:
+        while True:
+            read.append(1)
+            yield "text"
+
+    results = pipeline.stream(
+        endless(), preprocessor=ToyPreprocessor(), ask=PLAIN, runs=[lengths], budget=40,
+        batch_size=None, on_error="raise",
+    )  # fmt: skip
+    for _ in range(16):
+        next(results)
+
+    assert len(read) <= 3 * ToyPreprocessor.window
+
+
+def test_an_error_in_a_runner_reaches_the_caller() -> None:
+    def broken(batch: Batch) -> Sequence[Any]:
+        raise RuntimeError("out of memory")
+
+    for devices in (1, 2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            run(["a", "b"], runs=[broken] * devices)
+
+
+def test_an_error_in_the_callers_iterator_reaches_the_caller() -> None:
+    def breaking() -> Iterator[str]:
+        yield "a"
+        raise OSError("file vanished")
+
+    with pytest.raises(OSError, match="file vanished"):
+        run(breaking())
