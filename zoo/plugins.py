@@ -96,10 +96,11 @@ def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit included
-        plugin.error = f"{type(error).__name__}: {error}"
+        plugin.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
         plugin.rows, plugin.namespaces = (), ()
         warnings.warn(
-            f"Skipped plugin {point.name!r} of {distribution} {version} ({point.value}): "
+            f"Skipped plugin {point.name!r} of {f'{distribution} {version}'.strip()} "
+            f"({point.value}): "
             f"{plugin.error}. Update or uninstall {distribution}, or leave it out with {LIMIT}.",
             stacklevel=2,
         )

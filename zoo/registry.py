@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -41,7 +42,10 @@ class Registry:
         self._rows: list[Claim] = []
         for plugin in plugins:
             for row in plugin.rows:
-                self.add(row, distribution=plugin.distribution)
+                try:
+                    self.add(row, distribution=plugin.distribution)
+                except AmbiguousNameError as error:  # one clash must not hide the other rows
+                    warnings.warn(f"Skipped model {row.name!r}: {error}", stacklevel=2)
 
     def add(self, row: ModelSpec, *, distribution: str = NOTEBOOK) -> None:
         """Add one row, its aliases and its space.
@@ -49,9 +53,10 @@ class Registry:
         Raises:
             AmbiguousNameError: The same distribution has the name already.
         """
-        self._rows.append(claim := Claim(value=row, distribution=distribution))
+        claim = Claim(value=row, distribution=distribution)
         for name in (row.name, *row.aliases):
             self._claim(name, claim)
+        self._rows.append(claim)
         if row.space is not None:
             space = Claim(value=row.space, distribution=distribution)
             for name in (row.space.name, *row.space.aliases):
