@@ -1,0 +1,8 @@
+"""All architectures of this package, as data."""
+
+from __future__ import annotations
+
+from zoo_vision.resnet_config import ResNetConfig
+from zoo_vision.vit_config import ViTConfig
+
+__all__ = ["ResNetConfig", "ViTConfig"]

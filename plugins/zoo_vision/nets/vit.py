@@ -1,0 +1,170 @@
+"""One vision transformer for all systems that differ only in the fields of their ViTConfig.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv 2010.11929, and its descendants.
+Shapes: B samples, H W pixels, h w patches, N = h * w, P prefix tokens, D width of a token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.encoded import Encoded
+from zoo.errors import InputError
+from zoo.nn.attention import SelfAttention
+from zoo.nn.mlp import Mlp, SwiGlu
+from zoo.nn.pool import unit
+from zoo.nn.positions import resample_positions
+
+if TYPE_CHECKING:
+    from zoo_vision.vit_config import ViTConfig
+
+
+class LayerScale(nn.Module):
+    """A learned factor a channel.
+
+    Args:
+        width: Of a token.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        return x * self.scale
+
+
+class Block(nn.Module):
+    """Attention and MLP, each normalised before and added to its input.
+
+    Args:
+        config: Of the network.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.norm1 = nn.LayerNorm(width, eps=config.norm_eps)
+        self.attention = SelfAttention(width, config.heads, qkv_bias=config.qkv_bias)
+        self.scale1 = LayerScale(width) if config.layer_scale else nn.Identity()
+        self.norm2 = nn.LayerNorm(width, eps=config.norm_eps)
+        self.mlp: nn.Module = (
+            SwiGlu(width, config.hidden)
+            if config.swiglu
+            else Mlp(width, config.hidden, activation=config.activation)
+        )
+        self.scale2 = LayerScale(width) if config.layer_scale else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        x = x + self.scale1(self.attention(self.norm1(x)))
+        out: Tensor = x + self.scale2(self.mlp(self.norm2(x)))
+        return out
+
+
+class ViT(nn.Module):
+    """A vision transformer.
+
+    Args:
+        config: Its numbers.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        width, patch = config.width, config.patch
+        self.config = config
+        self.normalize = config.normalize
+        self.patches = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
+        self.class_token = _tokens(int(config.class_token), width)
+        self.distillation_token = _tokens(int(config.distillation_token), width)
+        self.registers = _tokens(config.registers, width)
+        rows, columns = config.grid
+        self.positions = nn.Parameter(torch.zeros(1, config.placed + rows * columns, width))
+        self.pre_norm = _norm(config, config.pre_norm)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = _norm(config, config.final_norm)
+        self.pool_norm = _norm(config, config.pool_norm)
+        self.projection = (
+            nn.Identity()
+            if config.projection is None
+            else nn.Linear(width, config.projection, bias=False)
+        )
+
+    def forward(self, pixels: Tensor) -> Encoded:
+        """(B, 3, H, W) -> Encoded(pooled (B, dim), tokens (B, N, D), prefix (B, P, D)).
+
+        Raises:
+            InputError: Height or width is no multiple of the patch.
+        """
+        x, prefix = self.embed(pixels)
+        x = self.pre_norm(x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)  # (B, P + N, D)
+        pooled = self.projection(self.pool_norm(self._pool(x, prefix)))  # (B, dim)
+        if self.normalize:
+            pooled = unit(pooled)
+        return Encoded(
+            pooled=pooled, tokens=x[:, prefix:], prefix=x[:, :prefix] if prefix else None
+        )
+
+    def embed(self, pixels: Tensor) -> tuple[Tensor, int]:
+        """(B, 3, H, W) -> tokens with their positions (B, P + N, D), and P."""
+        batch, _, height, width = pixels.shape
+        patch = self.config.patch
+        if height % patch or width % patch:
+            raise InputError(
+                f"An image of {height} x {width} pixels cannot be cut into patches of {patch} x "
+                f"{patch}. Make height and width multiples of {patch}."
+            )
+        x = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, N, D)
+        x = x + self._patch_positions((height // patch, width // patch))
+        learned = (self.class_token, self.distillation_token, self.registers)
+        tokens = [token for token in learned if token is not None]
+        if not tokens:
+            return x, 0
+        prefix = torch.cat(tokens, dim=1)  # (1, P, D)
+        placed = self.config.placed
+        if placed:
+            prefix = torch.cat(
+                (prefix[:, :placed] + self.positions[:, :placed], prefix[:, placed:]), dim=1
+            )
+        return torch.cat((prefix.expand(batch, -1, -1), x), dim=1), prefix.shape[1]
+
+    def _patch_positions(self, grid: tuple[int, int]) -> Tensor:
+        """Return the positions (1, N, D) of a grid of patches."""
+        positions = self.positions[:, self.config.placed :]
+        # The authors add the table as it is at its own size, where resampling with an offset would
+        # change it. The branch is on shapes: it is taken once when a graph of one size is traced.
+        # A graph of any size must leave the branch out and make the scale depend on the size.
+        if grid == self.config.grid:
+            return positions
+        return resample_positions(
+            positions,
+            self.config.grid,
+            grid,
+            mode=self.config.position_mode,
+            antialias=self.config.position_antialias,
+            offset=self.config.position_offset,
+        )
+
+    def _pool(self, x: Tensor, prefix: int) -> Tensor:
+        """(B, P + N, D) -> (B, D)."""
+        if self.config.pooling == "mean":
+            return x[:, prefix:].mean(dim=1)
+        if self.config.pooling == "cls_dist":
+            return (x[:, 0] + x[:, 1]) / 2
+        return x[:, 0]
+
+
+def _norm(config: ViTConfig, wanted: bool) -> nn.Module:
+    return nn.LayerNorm(config.width, eps=config.norm_eps) if wanted else nn.Identity()
+
+
+def _tokens(number: int, width: int) -> Tensor | None:
+    """Return learned tokens (1, number, D), or None."""
+    return nn.Parameter(torch.zeros(1, number, width)) if number else None
