@@ -34,6 +34,7 @@ class Rule:
         axis: Of a concatenation or split.
         transpose: Swap the two axes (Conv1D or `x @ proj` layouts).
         shape: New shape, with one -1 allowed.
+        lead: Axes of size one put in front.
         why: Reason of a drop.
     """
 
@@ -42,12 +43,20 @@ class Rule:
     axis: int = 0
     transpose: bool = False
     shape: Shape | None = None
+    lead: int = 0
     why: str = ""
 
 
-def move(source: str, target: str, *, transpose: bool = False, shape: Shape | None = None) -> Rule:
+def move(
+    source: str,
+    target: str,
+    *,
+    transpose: bool = False,
+    shape: Shape | None = None,
+    lead: int = 0,
+) -> Rule:
     """Take one tensor over under another name."""
-    return Rule(sources=(source,), targets=(target,), transpose=transpose, shape=shape)
+    return Rule(sources=(source,), targets=(target,), transpose=transpose, shape=shape, lead=lead)
 
 
 def merge(sources: Sequence[str], target: str, *, axis: int = 0) -> Rule:

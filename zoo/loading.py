@@ -131,6 +131,8 @@ def _apply(assignment: Assignment, sources: list[Tensor]) -> list[Tensor]:
         tensor = tensor.t().contiguous()
     if rule.shape is not None:
         tensor = tensor.reshape(rule.shape)
+    if rule.lead:
+        tensor = tensor[(None,) * rule.lead]
     if len(assignment.targets) == 1:
         return [tensor]
     return [part.contiguous() for part in tensor.chunk(len(assignment.targets), dim=rule.axis)]
