@@ -1,0 +1,87 @@
+"""The command line: one file a command, imported when it is asked for.
+
+Exit codes: 0 good, 1 a ZooError or a problem that the command looked for, 2 wrong usage,
+130 interrupted. ZOO_DEBUG=1 shows the traceback of an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import IO
+
+import click
+
+from zoo import __version__
+from zoo.cli.lazy import LazyGroup, example
+from zoo.errors import ZooError
+
+DEBUG = "ZOO_DEBUG"
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "demo": "zoo.cli.demo",
+        "doctor": "zoo.cli.doctor",
+        "embed": "zoo.cli.embed",
+        "info": "zoo.cli.info",
+        "list": "zoo.cli.list",
+        "plugins": "zoo.cli.plugins",
+        "pull": "zoo.cli.pull",
+        "similarity": "zoo.cli.similarity",
+    },
+    epilog=example(
+        'zoo list "dino*"',
+        "zoo embed all-minilm-l6-v2 notes.txt -o notes.parquet",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="zoo")
+def cli() -> None:
+    """One door to every pretrained encoder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: Words after `zoo`; by default the process's own.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = cli.main(args=arguments, prog_name="zoo", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+        except click.Abort:  # click's name for Ctrl-C
+            click.echo("Interrupted", err=True)
+            return INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough. Python would complain at exit when it
+            # flushes what nobody reads.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except ZooError as error:
+            if os.environ.get(DEBUG):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            return error.exit_code
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: IO[str] | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as people read it; where in our code it was raised helps nobody."""
+    click.echo(f"Warning: {message}", err=True)

@@ -1,0 +1,245 @@
+"""`zoo doctor`: what this machine and this installation can do, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from http.client import HTTPException
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.lazy import example
+from zoo.cli.output import echo_json, listing, size
+
+PACKAGES = (
+    "encoder-zoo",
+    "numpy",
+    "pillow",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+    "torch",
+    "pyarrow",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+)
+SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+PREFIXES = ("HF_", "HUGGINGFACE_", "ZOO_")
+ANSWER_SECONDS = 5.0
+
+Report = dict[str, Any]
+
+
+@click.command(
+    "doctor",
+    epilog=example(
+        "zoo doctor",
+        "zoo doctor --network --json",
+    ),
+)
+@click.option("--network", is_flag=True, help="Also ask the Hub whether it answers.")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+@click.pass_context
+def command(context: click.Context, network: bool, as_json: bool) -> None:
+    """Describe this installation and name what is wrong with it.
+
+    Makes no network call unless --network is given. Exits with 1 if there is a problem.
+    """
+    report: Report = {
+        "python": python(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "torch": torch_report(),
+        "cpu": {"bfloat16": cpu_bfloat16()},
+        "cache": cache(),
+        "hub": hub(network),
+        "environment": environment(),
+        "plugins": broken_plugins(),
+    }
+    report["problems"] = problems(report)
+    if as_json:
+        echo_json(report)
+    else:
+        _show(report)
+    if report["problems"]:
+        context.exit(1)
+
+
+def python() -> Report:
+    """Return which Python this is."""
+    return {
+        "version": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+
+
+def torch_report() -> Report | None:
+    """Return what torch sees, None where it is not installed, its error where it is broken."""
+    if _version("torch") is None:
+        return None
+    try:
+        import torch
+    except (ImportError, OSError, RuntimeError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    devices = ["cpu"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an old driver is reported by the device's absence
+        if torch.cuda.is_available():
+            names = map(torch.cuda.get_device_name, range(torch.cuda.device_count()))
+            devices += [f"cuda:{i} ({name})" for i, name in enumerate(names)]
+        if torch.backends.mps.is_available():
+            devices.append("mps")
+    return {
+        "version": torch.__version__,
+        "cuda": torch.version.cuda,
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def cpu_bfloat16() -> str:
+    """Return which bfloat16 instructions the processor has; without one bfloat16 is slow."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "unknown"
+    words = set(text.split())
+    return ", ".join(name for name in ("avx512_bf16", "amx_bf16", "bf16") if name in words) or "no"
+
+
+def cache() -> Report:
+    """Return where files are kept and how much there is."""
+    from zoo.weights.cache import cache_root, hub_cache
+
+    return {"zoo": _folder(cache_root()), "hub": _folder(hub_cache())}
+
+
+def _folder(path: Path) -> Report:
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    files = [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+    return {
+        "path": str(path),
+        "files": len(files),
+        "bytes": sum(file.stat().st_size for file in files),
+        "free_bytes": shutil.disk_usage(there).free,
+        "writable": there.is_dir() and os.access(there, os.W_OK | os.X_OK),
+    }
+
+
+def hub(network: bool) -> Report:
+    """Return where the Hub is and, if asked, whether it answers."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return {
+        "endpoint": endpoint,
+        "offline": os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "on", "true", "yes"},
+        "answers": _answer(endpoint) if network else "not asked",
+    }
+
+
+def _answer(endpoint: str) -> str:
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):
+            return "yes"
+    except urllib.error.HTTPError as error:
+        return f"yes, with status {error.code}"  # an answer all the same
+    except (OSError, HTTPException, ValueError) as error:
+        return f"no: {error}"
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that change what the zoo or the Hub's client does; secrets hidden."""
+    return {
+        name: "(set)" if any(word in name for word in SECRETS) else value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(PREFIXES)
+    }
+
+
+def broken_plugins() -> list[Report]:
+    """Return the plugins, broken ones with the reason."""
+    from zoo.cli.plugins import plugin_to_dict
+    from zoo.registry import default_registry
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the report says it
+        plugins = default_registry().plugins
+    return [plugin_to_dict(plugin) for plugin in plugins]
+
+
+def problems(report: Report) -> list[str]:
+    """Return what is wrong, a sentence each."""
+    found = [
+        f"The plugin {plugin['entry_point']!r} of {plugin['distribution']} is broken: "
+        f"{plugin['error']}"
+        for plugin in report["plugins"]
+        if plugin["error"]
+    ]
+    packages = report["packages"]
+    if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
+        found.append(
+            "onnxruntime and onnxruntime-gpu overwrite one another's files. "
+            "Uninstall both, then install one."
+        )
+    if report["torch"] and "error" in report["torch"]:
+        found.append(f"torch is installed but cannot be imported: {report['torch']['error']}")
+    found += [
+        f"The cache {folder['path']} cannot be written. Set ZOO_CACHE or HF_HOME."
+        for folder in report["cache"].values()
+        if not folder["writable"]
+    ]
+    if report["hub"]["answers"].startswith("no:"):
+        found.append(f"The Hub at {report['hub']['endpoint']} does not answer.")
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _show(report: Report) -> None:
+    packages = ((name, found or "not installed") for name, found in report["packages"].items())
+    torch = report["torch"] or {}
+    devices = ", ".join(torch.get("devices", ["not installed" if not torch else "broken"]))
+    sections = {
+        "Python": [(key, str(value)) for key, value in report["python"].items()],
+        "Packages": list(packages),
+        "Devices": [
+            ("torch", devices),
+            ("threads", str(torch.get("threads", ""))),
+            ("cpu bfloat16", report["cpu"]["bfloat16"]),
+        ],
+        "Cache": [
+            (name, f"{folder['path']}: {folder['files']} files, {size(folder['bytes'])}; "
+                   f"{size(folder['free_bytes'])} free, "
+                   f"{'writable' if folder['writable'] else 'NOT writable'}")
+            for name, folder in report["cache"].items()
+        ],
+        "Hub": [(key, str(value)) for key, value in report["hub"].items()],
+        "Environment": list(report["environment"].items()) or [("none", "is set")],
+        "Plugins": [
+            (plugin["entry_point"], f"{plugin['distribution']} {plugin['version']}, "
+                                    f"{len(plugin['models'])} models, {plugin['seconds']:.3f} s"
+                                    + (f", {plugin['error']}" if plugin["error"] else ""))
+            for plugin in report["plugins"]
+        ],
+    }  # fmt: skip
+    for title, pairs in sections.items():
+        click.echo(f"{title}\n  " + listing(pairs).replace("\n", "\n  ") + "\n")
+    if report["problems"]:
+        click.echo("Problems\n  " + "\n  ".join(report["problems"]))
+    else:
+        click.echo("No problem found.")

@@ -1,0 +1,256 @@
+"""`zoo embed`: files, folders, lines and columns to vectors that say where they came from."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+import zoo
+from zoo.cli.inputs import STDIN, Item, read_items
+from zoo.cli.lazy import example
+from zoo.errors import InputError, OptionError
+from zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from zoo.cli.journal import Journal, Record
+    from zoo.encoder import Encoder
+
+SHOWN = 10  # skipped items that are named; the rest are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `Encoder.stream` is asked for."""
+
+    role: str | None
+    prompt: str | None
+    prompt_name: str | None
+    dims: int | None
+    normalize: bool | None
+    batch_size: int | None
+    on_error: Literal["skip", "raise"]
+
+
+@click.command(
+    "embed",
+    epilog=example(
+        "zoo embed all-minilm-l6-v2 notes.txt -o notes.parquet",
+        'zoo embed all-minilm-l6-v2 --text "to be or not to be" -o line.npy',
+        "zoo embed all-minilm-l6-v2 reviews.csv --column body -o reviews.safetensors",
+        'zoo embed dinov2-b14 photos/ "scans/**/*.png" -o images.parquet --on-error skip',
+    ),
+)
+@click.argument("name")
+@click.argument("inputs", nargs=-1)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help=".npy, .parquet, .safetensors or .jsonl")  # fmt: skip
+@click.option("--text", "texts", multiple=True, help="A literal text; may be repeated.")
+@click.option("--column", help="Column of CSV, TSV and JSONL files to encode.")
+@click.option("--role", help="query or document.")
+@click.option("--prompt", help="Literal text put before each item.")
+@click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
+@click.option("--dims", type=click.IntRange(min=1), help="Cut vectors to this width.")
+@click.option("--normalize/--no-normalize", default=None, help="Unit length, or not.")
+@click.option("--output", type=click.Choice(["pooled"]), default="pooled", show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Items a batch, not a budget.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16, ...")
+@click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
+@click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise",
+              show_default=True, help="What a bad item does.")  # fmt: skip
+@click.option("--resume/--restart", default=True, show_default=True,
+              help="Go on with an unfinished run, or forget it.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it is there.")
+def command(
+    name: str,
+    inputs: tuple[str, ...],
+    out: Path,
+    texts: tuple[str, ...],
+    column: str | None,
+    role: str | None,
+    prompt: str | None,
+    prompt_name: str | None,
+    dims: int | None,
+    normalize: bool | None,
+    output: str,
+    batch_size: int | None,
+    device: str,
+    dtype: str,
+    weights: str | None,
+    on_error: Literal["skip", "raise"],
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Encode INPUTS with the model NAME.
+
+    INPUTS are files, folders (searched for what the model encodes), globs in quotes, or `-` for
+    stdin. In a text file, and on stdin, a line is a text, or for an image model the path of an
+    image. CSV, TSV and JSONL files need --column. An interrupted run goes on when the same command
+    is given again.
+    """
+    from zoo.cli import writers
+
+    if not inputs and not texts:
+        raise click.UsageError("Nothing to encode: give INPUTS or --text.")
+    if out.suffix not in writers.WRITERS:
+        raise click.UsageError(f"OUT must end in {', '.join(writers.WRITERS)}; got {out.name!r}.")
+    if out.exists() and not overwrite:
+        raise OptionError(f"{out} is there already. Add --overwrite to replace it.")
+    writers.check(out)
+    row = one_row(name)
+    items = read_items(inputs, modality=row.modality, texts=texts, column=column)
+    first = next(items, None)  # wrong inputs show before the model is loaded
+    encoder = cast("Encoder", zoo.load(row, device=device, dtype=dtype, weights=weights))
+    options = Options(
+        role=role,
+        prompt=prompt,
+        prompt_name=prompt_name,
+        dims=dims,
+        normalize=normalize,
+        batch_size=batch_size,
+        on_error=on_error,
+    )
+    facts = {"model": row.name, "revision": encoder.revision}
+    asked = {
+        **facts,
+        "inputs": inputs,
+        "texts": texts,
+        "column": column,
+        "role": role,
+        "prompt": prompt,
+        "prompt_name": prompt_name,
+        "normalize": normalize,
+        "output": output,
+        "dtype": dtype,
+        "weights": weights,
+        "on_error": on_error,
+    }
+    from zoo.cli.journal import Journal
+
+    part = out.with_name(out.name + ".part")
+    total = None
+    if sys.stderr.isatty() and STDIN not in inputs:
+        again = read_items(inputs, modality=row.modality, texts=texts, column=column)
+        total = sum(1 for _ in again)
+    everything = _chain(first, items)
+    width = dims or encoder.dim
+    with Journal(part, asked=asked, width=width, restart=not resume) as journal:
+        _skip_done(journal, everything)
+        try:
+            _run(encoder, everything, journal, options, total)
+        except BaseException:
+            journal.flush()
+            if journal.items:
+                click.echo(
+                    f"\n{journal.items:,} items are kept in {part}. Give the same command again "
+                    "to go on, or add --restart to begin anew.",
+                    err=True,
+                )
+            raise
+        journal.flush()
+        _report_skipped(journal)
+        writers.write(out, journal, facts)
+        click.echo(f"Wrote {journal.count:,} vectors of width {width} to {out}", err=True)
+
+
+def one_row(name: str) -> ModelSpec:
+    """Return the row of a name.
+
+    Raises:
+        OptionError: The name is a joint space's; the text names its towers.
+    """
+    rows = zoo.resolve(name)
+    if len(rows) > 1:
+        towers = ", ".join(row.name for row in rows)
+        raise OptionError(f"{name!r} is a joint space of several encoders: {towers}. Name one.")
+    return rows[0]
+
+
+def _chain(first: Item | None, rest: Iterator[Item]) -> Iterator[Item]:
+    if first is not None:
+        yield first
+    yield from rest
+
+
+def _skip_done(journal: Journal, items: Iterator[Item]) -> None:
+    """Step over the items that an earlier run has done, making sure that they are the same."""
+    if journal.items:
+        click.echo(f"Going on after {journal.items:,} items.", err=True)
+    for record in journal.records():
+        item = next(items, None)
+        there = None if item is None else (item.source, item.row)
+        if item is None or there != (record["source"], record["row"]) or (
+            isinstance(item.value, str) and item.sha256() != record["sha256"]
+        ):  # fmt: skip
+            raise OptionError(
+                f"The inputs have changed since {journal.folder} was begun: item "
+                f"{record['index']} was {record['source']!r}. Add --restart to begin anew."
+            )
+
+
+def _run(
+    encoder: Encoder, items: Iterator[Item], journal: Journal, options: Options, total: int | None
+) -> None:
+    """Encode what is left and append it to the journal."""
+    begun: deque[tuple[Item, Record]] = deque()  # read, but not yet encoded: some windows at most
+    start = done = journal.items
+
+    def values() -> Iterator[str | Path]:
+        for index, item in enumerate(items, start=start):
+            record = {"index": index, "source": item.source, "row": item.row}
+            begun.append((item, {**record, "sha256": item.sha256()}))
+            yield item.value
+
+    with _bar(start, total) as bar:
+        try:
+            for _, result in encoder.stream(
+                values(),
+                role=options.role,
+                prompt=options.prompt,
+                prompt_name=options.prompt_name,
+                dims=options.dims,
+                normalize=options.normalize,
+                batch_size=options.batch_size,
+                on_error=options.on_error,
+            ):
+                _, record = begun.popleft()
+                if isinstance(result, InputError):
+                    journal.add({**record, "error": result.reason}, None)
+                else:
+                    journal.add(record, result)
+                done += 1
+                bar.update(1)
+        except InputError as error:
+            if error.index is None:
+                raise
+            item, _ = begun[error.index - (done - start)]
+            raise InputError(f"{item.place()}: {error.reason}") from error
+
+
+def _bar(start: int, total: int | None) -> Any:  # noqa: ANN401  tqdm has no types of its own
+    """Return a progress bar on stderr for people, and a silent one for pipes."""
+    from tqdm import tqdm
+
+    return tqdm(initial=start, total=total, unit=" items", disable=not sys.stderr.isatty())
+
+
+def _report_skipped(journal: Journal) -> None:
+    """Name on stderr what was left out."""
+    skipped = journal.items - journal.count
+    if not skipped:
+        return
+    click.echo(f"Skipped {skipped:,} of {journal.items:,} items:", err=True)
+    shown = 0
+    for record in journal.records():
+        if "error" in record and shown < SHOWN:
+            shown += 1
+            place = Item(value="", source=record["source"], row=record["row"]).place()
+            click.echo(f"  {place}: {record['error']}", err=True)
+    if skipped > shown:
+        click.echo(f"  and {skipped - shown:,} more", err=True)

@@ -1,0 +1,113 @@
+"""`zoo info`: all that is known about one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+import zoo
+from zoo.cli.lazy import example
+from zoo.cli.output import count, echo_json, listing
+from zoo.describe import row_to_dict, space_to_dict
+from zoo.spec import Dim, ImagePreprocess, ModelSpec, Preprocess, Space, TensorSpec, WeightsSpec
+
+
+@click.command(
+    "info",
+    epilog=example(
+        "zoo info all-minilm-l6-v2",
+        "zoo info clip-b16 --json",
+    ),
+)
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Every field, as a JSON object.")
+def command(name: str, as_json: bool) -> None:
+    """Show what is known about the model or joint space NAME.
+
+    NAME may also be a repository, `hf:org/repo`, or a folder.
+    """
+    rows = zoo.resolve(name)
+    space = rows[0].space if len(rows) > 1 else None
+    if as_json:
+        echo_json(row_to_dict(rows[0]) if space is None else space_to_dict(space, rows))
+        return
+    if space is not None:
+        click.echo(listing(_space(space)) + "\n")
+    click.echo("\n\n".join(listing(_row(row)) for row in rows))
+
+
+def _space(space: Space) -> Iterator[tuple[str, str]]:
+    yield "name", space.name
+    yield "aliases", ", ".join(space.aliases)
+    yield "towers", ", ".join(space.towers.values())
+    yield "similarity", f"{space.similarity}, then {space.activation} over labels"
+    yield "template", space.template
+
+
+def _row(row: ModelSpec) -> Iterator[tuple[str, str]]:
+    yield "name", row.name
+    yield "aliases", ", ".join(row.aliases)
+    yield "family", f"{row.family.name}: {row.family.title} ({row.year})"
+    yield "paper", f"arXiv:{row.family.arxiv}" if row.family.arxiv else row.family.url
+    yield "license", row.license
+    yield "modality", row.modality
+    yield "objective", row.objective
+    yield "parameters", f"{count(row.params)} ({row.params:,})"
+    yield "vector", _vector(row)
+    yield "cut to", ", ".join(map(str, row.matryoshka))
+    yield "outputs", ", ".join(row.outputs)
+    for spec in row.inputs:
+        yield "input", _input(spec)
+    yield from _preprocess(row.preprocess)
+    yield "space", "" if row.space is None else row.space.name
+    yield from _weights(row.weights)
+    yield "export", row.export
+    yield "note", row.note
+    yield "source", row.source
+
+
+def _vector(row: ModelSpec) -> str:
+    if row.pooling == "none":
+        return f"{row.dim} wide, one a token"
+    return f"{row.dim} wide, {row.pooling} pooling" + (
+        ", unit length" if row.config.normalize else ""
+    )
+
+
+def _input(spec: TensorSpec) -> str:
+    shape = ", ".join(
+        f"{size.name} {size.min}..{size.max}" if isinstance(size, Dim) else str(size)
+        for size in spec.shape
+    )
+    return f"{spec.name} {spec.dtype} ({shape})"
+
+
+def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
+    if recipe is None:
+        return
+    if isinstance(recipe, ImagePreprocess):
+        height, width = recipe.size
+        how = "squashed to" if recipe.resize is None else f"shorter side {recipe.resize}, crop to"
+        yield "image", f"{how} {height} x {width} pixels, {recipe.resample}, {recipe.channels}"
+        return
+    yield "text", f"up to {recipe.max_length} tokens"
+    for name, prompt in recipe.prompts.items():
+        yield "prompt", f"{name}: {prompt!r}"
+    for name, role in recipe.roles.items():
+        default = " (default)" if name == recipe.default_role else ""
+        yield "role", f"{name}{default}: {role.prompt!r}"
+
+
+def _weights(weights: WeightsSpec) -> Iterator[tuple[str, str]]:
+    if weights.source == "none":
+        yield "weights", f"none: {weights.reason}"
+        return
+    yield "weights", f"{weights.source}/{weights.subfolder}".rstrip("/")
+    yield "revision", weights.revision or "main, locked at the first load"
+    yield "files", " or ".join(weights.files)
+    yield "layout", weights.layout
+    for file, digest in weights.sha256.items():
+        yield "sha256", f"{digest}  {file}"
+    yield "gated", "yes: accept the licence on the Hub and set HF_TOKEN" if weights.gated else ""
+    yield "weights note", weights.note

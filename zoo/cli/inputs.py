@@ -1,0 +1,177 @@
+"""What `zoo embed` reads: files, folders, globs, lines and table columns, one item at a time."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import InputError, OptionError
+from zoo.spec import Modality
+
+STDIN = "-"
+LITERAL = "--text"
+TABLES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
+LINES = frozenset({".txt"})
+IMAGES = frozenset(
+    f".{name}"
+    for name in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pbm", "pgm", "png", "ppm", "tif",
+                 "tiff", "webp")
+)  # fmt: skip
+# What a folder is searched for. A file that is named is taken whatever its suffix.
+SUFFIXES: dict[Modality, frozenset[str]] = {
+    "image": IMAGES,
+    "text": LINES,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing to encode and where it came from.
+
+    Attributes:
+        value: A text, or the path of a file.
+        source: File, `-` for stdin, or `--text`.
+        row: Line or record inside the source, from 1; None if the source is the item.
+    """
+
+    value: str | Path
+    source: str
+    row: int | None = None
+
+    def sha256(self) -> str | None:
+        """Hash the file's bytes or the text's UTF-8; None for a file that cannot be read."""
+        if isinstance(self.value, str):
+            return hashlib.sha256(self.value.encode("utf-8", "surrogatepass")).hexdigest()
+        try:
+            with self.value.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None  # the encoder says why, when it tries to read the file
+
+    def place(self) -> str:
+        """Say where it came from, for messages."""
+        return self.source if self.row is None else f"{self.source}, row {self.row}"
+
+
+def read_items(
+    inputs: Sequence[str], *, modality: Modality, texts: Sequence[str] = (), column: str | None
+) -> Iterator[Item]:
+    """Yield items in the order of the arguments; nothing is opened before it is needed.
+
+    Args:
+        inputs: Files, folders, globs or `-`.
+        modality: Of the model: for texts a line is an item, for images it is a path.
+        texts: Literal texts, which come first.
+        column: Column of a table that holds the items.
+
+    Raises:
+        InputError: Nothing is there, or a list cannot be read.
+        OptionError: The options do not fit the inputs or the model.
+    """
+    if modality not in SUFFIXES:
+        raise OptionError(f"`zoo embed` reads texts and images; this model encodes {modality}.")
+    if texts and modality != "text":
+        raise OptionError(f"--text needs a model for texts; this one encodes {modality}.")
+    if column is not None and not any(Path(name).suffix.lower() in TABLES for name in inputs):
+        raise OptionError(f"--column {column} needs a {', '.join(TABLES)} file among the inputs.")
+    for row, text in enumerate(texts, start=1):
+        yield Item(value=text, source=LITERAL, row=row)
+    for name in inputs:
+        if name == STDIN:
+            yield from _lines(sys.stdin, name, Path(), modality)
+            continue
+        for path in _expand(name, SUFFIXES[modality]):
+            yield from _file(path, modality, column)
+
+
+def _expand(name: str, suffixes: frozenset[str]) -> list[Path]:
+    """Return the files that an argument stands for, sorted."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.suffix.lower() in suffixes]
+        found = sorted(file for file in found if file.is_file())
+        if not found:
+            raise InputError(f"The folder {name!r} holds no {', '.join(sorted(suffixes))} file.")
+        return found
+    if path.exists():  # first, because a file's name may hold a bracket
+        return [path]
+    if glob.has_magic(name):
+        matches = sorted(glob.glob(str(path), recursive=True))
+        found = [file for match in matches for file in _matched(Path(match), suffixes)]
+        if found:
+            return found
+    hint = "Nothing matches" if glob.has_magic(name) else "There is no file or folder"
+    raise InputError(f"{hint} {name!r}. A literal text goes after {LITERAL}.")
+
+
+def _matched(path: Path, suffixes: frozenset[str]) -> list[Path]:
+    # `**` also matches folders, whose files it matches one by one as well
+    return [path] if path.is_file() and path.suffix.lower() in suffixes | TABLES.keys() else []
+
+
+def _file(path: Path, modality: Modality, column: str | None) -> Iterator[Item]:
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        if column is None:
+            raise OptionError(f"{path} is a table: say which column to encode with --column NAME.")
+        read = _json_lines if suffix == ".jsonl" else _delimited
+        try:
+            for row, text in read(path, column):
+                yield _listed(text, str(path), row, path.parent, modality)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} cannot be read as a table: {error}") from error
+    elif modality == "text" or suffix in LINES:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from _lines(file, str(path), path.parent, modality)
+    else:
+        yield Item(value=path, source=str(path))
+
+
+def _lines(lines: Iterable[str], source: str, folder: Path, modality: Modality) -> Iterator[Item]:
+    """Yield an item a line; a blank line is a text of its own, but no path."""
+    try:
+        for row, line in enumerate(lines, start=1):
+            text = line.removesuffix("\n")
+            if text.strip() or modality == "text":
+                yield _listed(text, source, row, folder, modality)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not UTF-8 text: {error}") from error
+
+
+def _listed(text: str, source: str, row: int, folder: Path, modality: Modality) -> Item:
+    """Return the item that a line or a cell stands for; paths start at the list's folder."""
+    value = text if modality == "text" else folder / Path(text.strip()).expanduser()
+    return Item(value=value, source=source, row=row)
+
+
+def _delimited(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter=TABLES[path.suffix.lower()])
+        names = reader.fieldnames or ()
+        if column not in names:
+            raise OptionError(f"{path} has no column {column!r}; it has {', '.join(names)}.")
+        for row, record in enumerate(reader, start=1):
+            if record[column] is None:
+                raise InputError(f"{path}, row {row}: ends before the column {column!r}.")
+            yield row, record[column]
+
+
+def _json_lines(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for row, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}, row {row}: is not JSON: {error}") from error
+            value = record.get(column) if isinstance(record, dict) else None
+            if not isinstance(value, str):
+                raise InputError(f"{path}, row {row}: has no text under {column!r}.")
+            yield row, value

@@ -1,0 +1,72 @@
+"""`zoo list`: which models there are."""
+
+from __future__ import annotations
+
+import click
+
+import zoo
+from zoo.cli.lazy import example
+from zoo.cli.output import count, echo_json, table
+
+COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
+
+
+@click.command(
+    "list",
+    epilog=example(
+        "zoo list",
+        'zoo list "dino*" --modality image --license apache-2.0',
+        'zoo list --json | jq -r ".[].name"',
+    ),
+)
+@click.argument("pattern", default="*")
+@click.option("--modality", type=click.Choice(["image", "text", "audio", "video"]))
+@click.option("--family", help="Name of a family, or a pattern.")
+@click.option("--license", "license_", help="SPDX identifier, or a pattern.")
+@click.option("--objective", help="Word of the training objective.")
+@click.option("--dim", type=int, help="Width of the vector.")
+@click.option("--year", type=int, help="Of publication.")
+@click.option("--json", "as_json", is_flag=True, help="Every field of each row, as a JSON list.")
+def command(
+    pattern: str,
+    modality: str | None,
+    family: str | None,
+    license_: str | None,
+    objective: str | None,
+    dim: int | None,
+    year: int | None,
+    as_json: bool,
+) -> None:
+    """List models whose name matches PATTERN.
+
+    A plain word matches anywhere in a name; `*` and `?` are wildcards.
+    """
+    rows = zoo.list(
+        pattern,
+        modality=modality,
+        family=family,
+        license=license_,
+        objective=objective,
+        dim=dim,
+        year=year,
+    )
+    if as_json:
+        from zoo.describe import row_to_dict
+
+        echo_json([row_to_dict(row) for row in rows])
+        return
+    cells = (
+        (
+            row.name,
+            row.modality,
+            str(row.dim),
+            count(row.params),
+            row.license,
+            str(row.year),
+            row.family.name,
+        )
+        for row in rows
+    )
+    click.echo(table(COLUMNS, cells, right="dim params"))
+    if not rows:
+        click.echo("No model matches.", err=True)
