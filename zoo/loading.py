@@ -159,7 +159,12 @@ def _local(weights: WeightsSpec, path: Path) -> WeightsSpec:
 def _tokenizer(
     spec: ModelSpec, recipe: TextPreprocess, fetched: Fetched | None, *, progress: bool
 ) -> Path:
-    """Return the path of the first tokenizer file that is there."""
-    if fetched is None:
-        return fetch_first(spec.weights, recipe.tokenizer, progress=progress)
-    return fetch_first(fetched.pinned(spec.weights), recipe.tokenizer, progress=progress)
+    """Return the path of the first tokenizer file that is there.
+
+    A folder of the user's comes before the row's own home of the tokenizer.
+    """
+    home = recipe.tokenizer_home
+    folder = Path(spec.weights.source, spec.weights.subfolder)
+    if home is None or any((folder / name).is_file() for name in recipe.tokenizer):
+        home = spec.weights if fetched is None else fetched.pinned(spec.weights)
+    return fetch_first(home, recipe.tokenizer, progress=progress)

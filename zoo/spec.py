@@ -181,6 +181,7 @@ class TextPreprocess:
     Attributes:
         max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
         tokenizer: Files in order of preference: `tokenizer.json`, or a word-piece `vocab.txt`.
+        tokenizer_home: Where they lie, if not beside the weights.
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
         pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
@@ -192,6 +193,7 @@ class TextPreprocess:
 
     max_length: int
     tokenizer: tuple[str, ...] = ("tokenizer.json",)
+    tokenizer_home: WeightsSpec | None = None
     lower: bool = True
     pad_id: int = 0
     pad_to_max: bool = False

@@ -1,0 +1,62 @@
+"""Numbers that fix CLIP's text transformer. No torch until `build()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.nn.activations import ActivationName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipTextConfig:
+    """A causal transformer whose vector is the projected end-of-text token.
+
+    Attributes:
+        width: Of a token.
+        depth: Number of blocks.
+        heads: Of attention, in every block.
+        hidden: Width inside the MLP.
+        projection: Width of the vector.
+        activation: Inside the MLP.
+        context: Longest sequence, tokens.
+        vocab: Number of token ids.
+        end: Id of the end-of-text token; None takes the highest id of each text.
+        norm_eps: Epsilon of every LayerNorm.
+        normalize: Whether the vector leaves with unit L2 norm.
+        pooling: The token at the first end of text, which alone has seen the whole text.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    hidden: int
+    projection: int
+    activation: ActivationName
+    context: int = 77
+    vocab: int = 49_408
+    end: int | None = None
+    norm_eps: float = 1e-5
+    normalize: bool = False
+    pooling: Literal["end"] = "end"
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector."""
+        return self.projection
+
+    def build(self) -> nn.Module:
+        """Build the network."""
+        from zoo_multimodal.nets.clip_text import ClipText
+
+        return ClipText(self)
+
+    def tiny(self) -> Self:
+        """Return a version with the same vocabulary and context, and little else.
+
+        The vocabulary stays, since token ids come from the checkpoint's tokenizer.
+        """
+        return replace(self, width=8, depth=2, heads=2, hidden=12, projection=12)

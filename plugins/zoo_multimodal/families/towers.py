@@ -1,0 +1,159 @@
+"""How CLIP's rows are made: two towers from one file, joined by a space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from zoo.spec import (
+    BATCH,
+    Dim,
+    Family,
+    ImagePreprocess,
+    Modality,
+    ModelSpec,
+    Space,
+    TensorSpec,
+    TextPreprocess,
+    WeightsSpec,
+)
+from zoo_multimodal.clip_text_config import ClipTextConfig
+from zoo_vision.vit_config import ViTConfig
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+# The same 49,408 tokens for every model here; some repositories lack a tokenizer.json.
+TOKENIZER = WeightsSpec(
+    source="hf:openai/clip-vit-base-patch32",
+    files=("tokenizer.json",),
+    revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two configs of a model.
+
+    Attributes:
+        image: The vision transformer.
+        text: The text transformer.
+    """
+
+    image: ViTConfig
+    text: ClipTextConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Families:
+    """One paper's two families.
+
+    Attributes:
+        image: Of the image towers.
+        text: Of the text towers.
+    """
+
+    image: Family
+    text: Family
+
+
+def image_preprocess(
+    size: int,
+    mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD,
+) -> ImagePreprocess:
+    """Return open_clip's transform: the shorter side to `size`, then the centre."""
+    return ImagePreprocess(size=(size, size), resize=size, mean=mean, std=std)
+
+
+def text_preprocess(context: int, tokenizer_home: WeightsSpec | None = None) -> TextPreprocess:
+    """Return CLIP's cleaning and tokenizer, padded to the context with zeros."""
+    return TextPreprocess(
+        max_length=context, pad_to_max=True, clean="clip", tokenizer_home=tokenizer_home
+    )
+
+
+def image_inputs(config: ViTConfig) -> tuple[TensorSpec, ...]:
+    """Return the inputs of an image tower: any multiple of the patch up to twice its size."""
+    height, width = (
+        Dim(
+            name=name,
+            min=config.patch,
+            typical=side,
+            max=2 * side,
+            multiple=config.patch,
+        )
+        for name, side in zip(("height", "width"), config.image_size, strict=True)
+    )
+    return (TensorSpec(name="pixels", dtype="float32", shape=(BATCH, 3, height, width)),)
+
+
+def text_inputs(config: ClipTextConfig) -> tuple[TensorSpec, ...]:
+    """Return the input of a text tower: what follows the end of text needs no mask."""
+    return (
+        TensorSpec(name="input_ids", dtype="int64", shape=(BATCH, config.context), padding="fixed"),
+    )
+
+
+def towers(
+    families: Families,
+    name: str,
+    *,
+    image: str,
+    text: str,
+    pair: Pair,
+    weights: WeightsSpec,
+    params: tuple[int, int],
+    preprocess: ImagePreprocess | None = None,
+    tokenizer_home: WeightsSpec | None = None,
+    aliases: tuple[str, ...] = (),
+    note: str = "",
+    source: str = "",
+) -> tuple[ModelSpec, ModelSpec]:
+    """Return the rows of an image and a text tower that share a space and a file.
+
+    Args:
+        families: Of the paper.
+        name: Of the space.
+        image: Name of the image tower's row.
+        text: Name of the text tower's row.
+        pair: Both configs.
+        weights: The file that holds both towers.
+        params: Parameters of the image tower, of the text tower.
+        preprocess: Of images; by default open_clip's with OpenAI's mean and deviation.
+        tokenizer_home: Where the tokenizer lies, if not beside the weights.
+        aliases: Of the space.
+        note: What a user should know.
+        source: URL of the numbers.
+    """
+    names: dict[Modality, str] = {"image": image, "text": text}
+    space = Space(
+        name=name,
+        towers=MappingProxyType(names),
+        scale="logit_scale",
+        aliases=aliases,
+    )
+    return (
+        families.image.model(
+            image,
+            config=pair.image,
+            weights=weights,
+            preprocess=preprocess or image_preprocess(pair.image.image_size[0]),
+            inputs=image_inputs(pair.image),
+            params=params[0],
+            space=space,
+            note=note,
+            source=source,
+        ),
+        families.text.model(
+            text,
+            config=pair.text,
+            weights=weights,
+            preprocess=text_preprocess(pair.text.context, tokenizer_home),
+            inputs=text_inputs(pair.text),
+            params=params[1],
+            space=space,
+            note=note,
+            source=source,
+        ),
+    )
