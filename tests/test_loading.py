@@ -230,3 +230,8 @@ def test_a_broken_file_is_a_weights_error(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError):
         load(toy(), tmp_path / "m.safetensors")
+
+
+def test_a_row_whose_weights_nobody_publishes_is_never_filled_with_noise() -> None:
+    with pytest.raises(WeightsError, match="weights=PATH"):
+        zoo.load("moco-v3-s16")
