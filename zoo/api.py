@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -123,11 +122,11 @@ def load(
         return encoders[0]
     from zoo.joint import JointEncoder
 
-    scale, bias = (0.0, 0.0) if weights == "random" else loading.space_constants(rows, weights)
+    scale, bias = loading.space_constants(rows, weights, progress=progress)
     return JointEncoder(
         space,
         {row.modality: encoder for row, encoder in zip(rows, encoders, strict=True)},
-        scale=math.exp(scale),
+        scale=scale,
         bias=bias,
     )
 
