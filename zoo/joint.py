@@ -111,24 +111,33 @@ class JointEncoder:
 
         Returns:
             Labels with probabilities, best first; one list an image.
+
+        Raises:
+            InputError: There is no label, or a template without a place for it.
         """
         if not labels or isinstance(labels, str):
             raise InputError("labels must be a list of at least one class name.")
-        templates = [template or self.space.template] if isinstance(template, str | None) else [
-            *template
-        ]  # fmt: skip
+        if top_k is not None and top_k < 1:
+            raise InputError(f"top_k={top_k} asks for no label. Give 1 or more, or leave it out.")
+        templates = self._templates(template)
+        pictures = self.image.encode(images)
+        logits = self.logits(np.atleast_2d(pictures), self.class_vectors(labels, templates))
+        ranked = [
+            [Label(labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k]]
+            for row in self._activate(logits)
+        ]
+        return ranked[0] if pictures.ndim == 1 else ranked
+
+    def _templates(self, template: str | Sequence[str] | None) -> list[str]:
+        if template is None:
+            template = self.space.template
+        templates = [template] if isinstance(template, str) else list(template)
+        if not templates:
+            raise InputError("template is an empty list. Leave it out, or give at least one.")
         for text in templates:
             if "{}" not in text:
                 raise InputError(f"The template {text!r} has no {{}} for the label's name.")
-        pictures = self.image.encode(images)
-        single = pictures.ndim == 1
-        scores = self._activate(self.logits(np.atleast_2d(pictures), self.class_vectors(labels,
-                                                                                       templates)))  # fmt: skip
-        ranked = [
-            [Label(labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k]]
-            for row in scores
-        ]
-        return ranked[0] if single else ranked
+        return templates
 
     def class_vectors(self, labels: Sequence[str], templates: Sequence[str]) -> Array:
         """Return one unit vector a label: the mean over templates of unit text vectors (C, D)."""
@@ -139,9 +148,10 @@ class JointEncoder:
 
     def _activate(self, logits: Array) -> Array:
         logits = logits.astype(np.float64)
+        scores: Array
         if self.space.activation == "sigmoid":
-            result: Array = 1 / (1 + np.exp(-logits))
-            return result
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result = exponents / exponents.sum(axis=1, keepdims=True)
-        return result
+            scores = 1 / (1 + np.exp(-logits))
+        else:
+            exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores = exponents / exponents.sum(axis=1, keepdims=True)
+        return scores
