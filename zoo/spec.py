@@ -112,6 +112,8 @@ class WeightsSpec:
         revision: Commit (40 hex) of the repository; None resolves `main` once and locks it.
         sha256: Known hashes, file name to 64 hex digits.
         layout: Which library wrote the file, for people; loading reads the file's header instead.
+        entry: Which dict of tensors a pickle with several (student and teacher) means; dots lead
+            inwards. Empty takes the only one.
         gated: Whether the Hub asks for a licence to be accepted first.
         reason: Why there are no weights, when source is `none`.
         note: What a reader should know about these files.
@@ -123,6 +125,7 @@ class WeightsSpec:
     revision: str | None = None
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     layout: str = ""
+    entry: str = ""
     gated: bool = False
     reason: str = ""
     note: str = ""

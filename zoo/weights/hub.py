@@ -1,0 +1,325 @@
+"""Repositories of the Hub. huggingface_hub downloads; here is what it leaves open.
+
+It is imported only when the network is needed: what is cached and locked loads without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import RepoNotFoundError, ServerError
+from zoo.weights.cache import check_space, disk_errors, hub_cache
+from zoo.weights.faults import BUSY, Answered, Unanswered, explain_hub, offline
+from zoo.weights.lock import Entry, Lock, read_lock, remember
+from zoo.weights.names import checked
+from zoo.weights.retry import Fault, retried
+from zoo.weights.verify import Corrupted, verify
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ETAG = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+_TRUE = {"1", "on", "yes", "true"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """What the Hub says about a file before it sends it."""
+
+    commit: str
+    etag: str
+    size: int | None
+
+
+class HubSource:
+    """One repository at one commit.
+
+    Attributes:
+        source: `hf:org/repo`.
+    """
+
+    def __init__(self, repo: str, revision: str | None, *, progress: bool = False) -> None:
+        self.source = f"hf:{repo}"
+        self._repo = repo
+        self._wanted = revision or "main"
+        self._progress = progress
+        self._cache = hub_cache()
+        self._endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
+        self._lock: Lock | None = None
+
+    @property
+    def revision(self) -> str:
+        """The commit; asks the Hub once for a branch or tag, and remembers the answer."""
+        return self._locked().revision or self._wanted
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all files."""
+        lock = self._locked()
+        if lock.names is None:
+            if is_offline():
+                return self._cached_names()
+            _, names = self._list(self.revision)
+            lock = self._lock = remember(lock, names=names)
+        assert lock.names is not None
+        return lock.names
+
+    def get(self, name: str, *, pinned: str = "", check: bool = False) -> Entry | None:
+        """Return a verified file, or None if the repository does not have it.
+
+        Args:
+            name: In the repository.
+            pinned: The row's sha256; empty if it knows none.
+            check: Hash it even if it looks unchanged.
+
+        Raises:
+            WeightsError: It cannot be brought here, or has the wrong bytes.
+        """
+        checked(name)
+        lock = self._locked()
+        known = lock.files.get(name)
+        if known is not None and not check and known.holds(pinned):
+            return known
+        if known is None and lock.lacks(name):
+            return None
+        here = self._here(name, known)
+        if here is None:
+            return self._download(name, pinned)
+        try:
+            entry = verify(here, name, lock, pinned=pinned, etag=_blob_etag(here))
+        except Corrupted:
+            if is_offline():
+                raise
+            self._set_aside(here)
+            return self._download(name, pinned)
+        self._lock = remember(lock, files={name: entry})
+        return entry
+
+    def _locked(self) -> Lock:
+        """Return the lock of the commit, which a branch is resolved to first."""
+        if self._lock is None:
+            commit = self._wanted
+            names: frozenset[str] | None = None
+            if _COMMIT.fullmatch(commit) is None:
+                branch = read_lock(self.source, self._wanted)
+                if branch.revision is None:
+                    commit, names = self._resolve()
+                    branch = remember(branch, revision=commit)
+                commit, asked = branch.revision or commit, commit
+                names = names if commit == asked else None
+            lock = read_lock(self.source, commit)
+            if lock.revision is None or (names is not None and lock.names is None):
+                lock = remember(lock, revision=commit, names=names)
+            self._lock = lock
+        return self._lock
+
+    def _resolve(self) -> tuple[str, frozenset[str] | None]:
+        """Return the commit that a branch stands for, and its files if the Hub was asked."""
+        if not is_offline():
+            return self._list(self._wanted)
+        reference = self._folder() / "refs" / self._wanted
+        with disk_errors(reference):
+            commit = reference.read_text().strip() if reference.is_file() else ""
+        if _COMMIT.fullmatch(commit) is None:
+            raise offline(f"the commit of {self._wanted!r} of {self.source}")
+        return commit, None
+
+    def _list(self, revision: str) -> tuple[str, frozenset[str]]:
+        """Ask the Hub for a commit and the names of its files."""
+
+        def ask() -> tuple[str, frozenset[str]]:
+            from huggingface_hub import HfApi, constants
+
+            with _guarded():
+                info = HfApi(endpoint=self._endpoint).model_info(
+                    self._repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+                )
+            names = frozenset(str(sibling.rfilename) for sibling in info.siblings or ())
+            if not isinstance(info.sha, str) or _COMMIT.fullmatch(info.sha) is None:
+                raise ValueError(f"the commit of {revision!r} is given as {info.sha!r}")
+            return info.sha, names
+
+        return retried(ask, lambda error: self._explain(error, ""))
+
+    def _download(self, name: str, pinned: str) -> Entry | None:
+        """Bring a file here; one that arrives with wrong bytes is fetched once more."""
+        if is_offline():
+            raise offline(f"{name} of {self.source}")
+        for last in (False, True):
+            lock = self._locked()
+            try:
+                here, head = retried(lambda: self._bring(name), lambda e: self._explain(e, name))
+            except _Absent:
+                self._lock = remember(lock, absent=[name])
+                return None
+            try:
+                entry = verify(here, name, lock, pinned=pinned, etag=head.etag)
+            except Corrupted:
+                self._set_aside(here)
+                if last:
+                    raise
+                logger.warning("%s of %s arrived with wrong bytes; fetching it again.", name,
+                               self.source)  # fmt: skip
+                continue
+            self._lock = remember(lock, files={name: entry})
+            return entry
+        raise AssertionError("the last attempt returns or raises")
+
+    def _bring(self, name: str) -> tuple[Path, _Head]:
+        """Ask about a file, then have huggingface_hub put it into its cache."""
+        from huggingface_hub import constants, hf_hub_download
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        commit = self.revision
+        try:
+            with _guarded():
+                head = self._head(name, commit)
+                check_space(self._cache, head.size, name)
+            with _guarded():
+                path = hf_hub_download(
+                    self._repo,
+                    name,
+                    revision=commit,
+                    cache_dir=self._cache,
+                    endpoint=self._endpoint,
+                    etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+                    tqdm_class=_bar(self._progress),
+                )
+        except RemoteEntryNotFoundError as error:
+            raise _Absent(f"{self.source} has no file {name!r} at {commit}.") from error
+        return Path(path), head
+
+    def _head(self, name: str, commit: str) -> _Head:
+        from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+        url = hf_hub_url(self._repo, name, revision=commit, endpoint=self._endpoint)
+        found = get_hf_file_metadata(
+            url, timeout=constants.HF_HUB_ETAG_TIMEOUT, endpoint=self._endpoint
+        )
+        if found.commit_hash != commit:
+            raise ValueError(f"asked for commit {commit}, the answer is for {found.commit_hash!r}")
+        if not found.etag:
+            raise ValueError("the answer has no ETag")
+        return _Head(commit=commit, etag=found.etag, size=found.size)
+
+    def _explain(self, error: Exception, name: str) -> Fault:
+        return explain_hub(error, endpoint=self._endpoint, repo=self._repo, name=name,
+                           revision=self._wanted, cache=self._cache)  # fmt: skip
+
+    def _folder(self) -> Path:
+        return self._cache / ("models--" + self._repo.replace("/", "--"))
+
+    def _here(self, name: str, known: Entry | None) -> Path | None:
+        """Return where the file was last seen, or where huggingface_hub keeps it."""
+        places = [self._folder() / "snapshots" / self.revision / name]
+        if known is not None:
+            places.insert(0, Path(known.path))
+        return next((path for path in places if path.is_file()), None)
+
+    def _cached_names(self) -> frozenset[str]:
+        folder = self._folder() / "snapshots" / self.revision
+        if not folder.is_dir():
+            raise offline(f"the list of files of {self.source}")
+        return frozenset(
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        )
+
+    def _set_aside(self, path: Path) -> None:
+        """Rename a file whose bytes are wrong, so that nothing takes it for the right one."""
+        with disk_errors(path):
+            blob = path.resolve()
+            aside = blob.with_name(f"{blob.name}.corrupt")
+            logger.warning("%s has wrong bytes; it is kept as %s.", blob, aside)
+            os.replace(blob, aside)
+            if path.is_symlink():
+                path.unlink()
+
+
+class _Absent(RepoNotFoundError):
+    """The commit has no such file: an answer, not a fault."""
+
+
+def _blob_etag(path: Path) -> str:
+    """Return the etag under which huggingface_hub filed a file: what its symlink points to."""
+    blob = Path(os.readlink(path)) if path.is_symlink() else path
+    return blob.name if blob.parent.name == "blobs" else ""
+
+
+def is_offline() -> bool:
+    """Whether the user has switched the network off."""
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.lower() in _TRUE
+
+
+def _bar(progress: bool) -> Any:  # noqa: ANN401  a subclass of tqdm, which has no types of its own
+    """Return the progress bar: huggingface_hub's for a person at a terminal, else a silent one."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    if progress and sys.stderr.isatty():
+        return tqdm
+
+    class Silent(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  tqdm's own
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]  # theirs
+
+    return Silent
+
+
+# The requests that the current call has made, or None outside of one of ours.
+_seen: ContextVar[set[str] | None] = ContextVar("zoo_hub_requests", default=None)
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Take over from huggingface_hub what it would do unbounded, for calls made in this block.
+
+    Its own retries wait as long as a server's Retry-After says, and six times 60 s for one that
+    hangs at a HEAD. Here a busy answer and a second HEAD end the call, and `retried` decides. An
+    ETag becomes a file's name in the cache, so one with a slash is refused before it is used.
+    """
+    from huggingface_hub import get_session
+
+    session: Any = get_session()
+    hooks = session.event_hooks
+    if _watch_request not in hooks["request"]:
+        session.event_hooks = {
+            "request": [*hooks["request"], _watch_request],
+            "response": [_watch_response, *hooks["response"]],
+        }
+    token = _seen.set(set())
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
+
+def _watch_request(request: Any) -> None:  # noqa: ANN401  httpx's or httpx2's
+    seen = _seen.get()
+    if seen is None or request.method != "HEAD":
+        return
+    if str(request.url) in seen:
+        raise Unanswered(f"HEAD {request.url} had no answer")
+    seen.add(str(request.url))
+
+
+def _watch_response(response: Any) -> None:  # noqa: ANN401  httpx's or httpx2's
+    if _seen.get() is None:
+        return
+    if response.status_code in BUSY:
+        raise Answered(response.status_code, dict(response.headers), str(response.request.url))
+    for header in ("etag", "x-linked-etag", "x-repo-commit"):
+        value = response.headers.get(header, "")
+        if value and _ETAG.fullmatch(value.removeprefix("W/").strip('"')) is None:
+            raise ServerError(
+                f"{response.request.url.host} sent the header {header}: {value[:80]!r}, which is "
+                "no hash. Do not trust this server; check HF_ENDPOINT."
+            )

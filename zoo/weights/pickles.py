@@ -1,0 +1,156 @@
+"""PyTorch's own files: tensors alone are read, and converted once to safetensors."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import FormatError, UnsafePickleError
+from zoo.weights.cache import cache_root, check_space, disk_errors, exclusive, whole
+from zoo.weights.lock import Entry, read_lock, remember
+from zoo.weights.verify import Corrupted, verify
+
+if TYPE_CHECKING:
+    import torch
+
+PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
+_GLOBAL = re.compile(r"(?:GLOBAL|global|class|function)\s+`?([A-Za-z_][\w.]*\.[\w.]+)")
+_DEPTH = 4  # levels of dicts around the tensors
+
+
+def converted(source: Entry, *, entry: str = "") -> Path:
+    """Return a safetensors file with a pickle's tensors, made at the first call.
+
+    Args:
+        source: The verified pickle.
+        entry: Which dict of tensors to take, when a file has several; dots lead inwards.
+
+    Raises:
+        UnsafePickleError: The pickle asks for more than tensors.
+        FormatError: It is no pickle of tensors, or has several dicts of them.
+    """
+    name = f"{source.sha256}{'-' + re.sub(r'[^A-Za-z0-9_]+', '-', entry) if entry else ''}"
+    target = cache_root() / "converted" / f"{name}.safetensors"
+    with exclusive(target.with_suffix(".lock")):
+        lock = read_lock(f"converted:{source.sha256}", entry or "whole")
+        known = lock.files.get(target.name)
+        if known is not None and known.path == str(target) and known.unchanged():
+            return target
+        if known is not None and target.is_file():
+            try:
+                remember(lock, files={target.name: verify(target, target.name, lock)})
+            except Corrupted:
+                pass  # the source is good: make it anew
+            else:
+                return target
+        check_space(target.parent, source.size, target.name)
+        tensors = read_tensors(Path(source.path), entry=entry)
+        _save(tensors, target)
+        remember(lock, files={target.name: verify(target, target.name, lock, remembered=False)})
+    return target
+
+
+def read_tensors(path: Path, *, entry: str = "") -> dict[str, torch.Tensor]:
+    """Return the tensors of a pickle, executing nothing.
+
+    Raises:
+        UnsafePickleError: It asks for more than tensors.
+        FormatError: It is no pickle of tensors, or has several dicts of them.
+    """
+    return _find(_load(path), path, entry)
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
+    import torch
+
+    with disk_errors(path):
+        mapped = zipfile.is_zipfile(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
+    except MemoryError:
+        raise
+    except Exception as error:  # torch, pickle, zip and tar each raise their own
+        text = str(error)
+        asked = _GLOBAL.search(text)
+        if asked is not None or ("weights_only" in text and "unsupported" in text.lower()):
+            culprit = asked.group(1) if asked is not None else "something other than tensors"
+            raise UnsafePickleError(
+                f"{path} is a pickle that asks for {culprit}, and loading it would run code. It "
+                "was not executed. Use a file that holds tensors alone, best safetensors."
+            ) from error
+        lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+        raise FormatError(
+            f"{path} is no file of tensors that PyTorch can read ({lines[0].strip()[:200]}). "
+            "Delete it and fetch it again."
+        ) from error
+
+
+def _find(value: Any, path: Path, entry: str) -> dict[str, torch.Tensor]:  # noqa: ANN401  as above
+    """Return the one dict of tensors in what a training script saved."""
+    for key in entry.split(".") if entry else ():
+        if not isinstance(value, dict) or key not in value:
+            known = ", ".join(map(repr, value)) if isinstance(value, dict) else type(value).__name__
+            raise FormatError(f"{path} has no entry {entry!r}; at {key!r} it has: {known[:300]}.")
+        value = value[key]
+    trail = entry
+    for _ in range(_DEPTH):
+        tensors = _tensors(value)
+        if tensors:
+            return tensors
+        inner = {key: part for key, part in value.items() if _leads_to_tensors(part, _DEPTH)} \
+            if isinstance(value, dict) else {}  # fmt: skip
+        if len(inner) > 1:
+            names = ", ".join(repr(f"{trail}.{key}" if trail else str(key)) for key in inner)
+            raise FormatError(
+                f"{path} holds several dicts of tensors: {names}. Say which one with the row's "
+                "WeightsSpec.entry."
+            )
+        if not inner:
+            break
+        key, value = next(iter(inner.items()))
+        trail = f"{trail}.{key}" if trail else str(key)
+    raise FormatError(f"{path} holds no dict of tensors.")
+
+
+def _tensors(value: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401  as above
+    import torch
+
+    if not isinstance(value, dict):
+        return {}
+    return {
+        str(key): part
+        for key, part in value.items()
+        if isinstance(key, str) and isinstance(part, torch.Tensor)
+    }
+
+
+def _leads_to_tensors(value: Any, depth: int) -> bool:  # noqa: ANN401  as above
+    """Whether a dict has tensors under names, here or further in; an optimiser's state has not."""
+    if not isinstance(value, dict) or depth == 0:
+        return False
+    return bool(_tensors(value)) or any(
+        _leads_to_tensors(part, depth - 1) for key, part in value.items() if isinstance(key, str)
+    )
+
+
+def _save(tensors: dict[str, torch.Tensor], target: Path) -> None:
+    """Write tensors, each with memory of its own: safetensors has neither ties nor strides."""
+    from safetensors.torch import save_file
+
+    seen: set[int] = set()
+    own: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().contiguous()
+        storage = plain.untyped_storage()
+        shared = storage.data_ptr() in seen or storage.nbytes() != plain.nbytes
+        own[name] = plain.clone() if shared else plain
+        seen.add(own[name].untyped_storage().data_ptr())
+    with whole(target) as temporary:
+        try:
+            save_file(own, temporary, metadata={"format": "pt"})
+        except OSError:
+            raise
+        except Exception as error:  # a dtype or layout that safetensors has no word for
+            raise FormatError(f"The tensors cannot be kept as safetensors: {error}") from error
