@@ -55,8 +55,15 @@ class ClipTextConfig:
         return ClipText(self)
 
     def tiny(self) -> Self:
-        """Return a version with the same vocabulary and context, and little else.
-
-        The vocabulary stays, since token ids come from the checkpoint's tokenizer.
-        """
-        return replace(self, width=8, depth=2, heads=2, hidden=12, projection=12)
+        """Return a version of a few thousand parameters with the same context."""
+        vocab = 99
+        return replace(
+            self,
+            width=16,
+            depth=2,
+            heads=2,
+            hidden=24,
+            projection=12,
+            vocab=vocab,
+            end=None if self.end is None else vocab - 1,
+        )

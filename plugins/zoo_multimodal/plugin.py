@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from zoo import hookimpl
 from zoo.spec import ModelSpec
+from zoo_multimodal.families import clip, openclip
 
 
 @hookimpl
 def zoo_models() -> Iterable[ModelSpec]:
     """Return all rows of this package."""
-    return ()
+    return (*clip.ROWS, *openclip.ROWS)

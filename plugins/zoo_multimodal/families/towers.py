@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from zoo.spec import (
     BATCH,
-    Dim,
     Family,
     ImagePreprocess,
     Modality,
@@ -18,6 +17,7 @@ from zoo.spec import (
     WeightsSpec,
 )
 from zoo_multimodal.clip_text_config import ClipTextConfig
+from zoo_vision.families.vit_layouts import pixels
 from zoo_vision.vit_config import ViTConfig
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -73,21 +73,6 @@ def text_preprocess(context: int, tokenizer_home: WeightsSpec | None = None) -> 
     )
 
 
-def image_inputs(config: ViTConfig) -> tuple[TensorSpec, ...]:
-    """Return the inputs of an image tower: any multiple of the patch up to twice its size."""
-    height, width = (
-        Dim(
-            name=name,
-            min=config.patch,
-            typical=side,
-            max=2 * side,
-            multiple=config.patch,
-        )
-        for name, side in zip(("height", "width"), config.image_size, strict=True)
-    )
-    return (TensorSpec(name="pixels", dtype="float32", shape=(BATCH, 3, height, width)),)
-
-
 def text_inputs(config: ClipTextConfig) -> tuple[TensorSpec, ...]:
     """Return the input of a text tower: what follows the end of text needs no mask."""
     return (
@@ -139,7 +124,7 @@ def towers(
             config=pair.image,
             weights=weights,
             preprocess=preprocess or image_preprocess(pair.image.image_size[0]),
-            inputs=image_inputs(pair.image),
+            inputs=pixels(pair.image.patch, typical=pair.image.image_size[0]),
             params=params[0],
             space=space,
             note=note,
