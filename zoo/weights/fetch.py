@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from zoo.errors import FormatError, OptionError, RepoNotFoundError
-from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
+from zoo.spec import COMPANIONS, ModelSpec, TextPreprocess, WeightsSpec
 from zoo.weights.folder import FolderSource, PackageSource
 from zoo.weights.hub import HubSource
 from zoo.weights.jsonfile import read_json
@@ -46,6 +46,7 @@ class Fetched:
         source: As in WeightsSpec.
         revision: The commit, for the Hub.
         weights: The weights file, or all shards in order; safetensors, or converted to it.
+        parts: Further files, safetensors: the prefix that their keys are read under to the path.
         files: Name at the source to path.
         sha256: Name at the source to 64 hex digits.
     """
@@ -55,6 +56,7 @@ class Fetched:
     weights: tuple[Path, ...]
     files: Mapping[str, Path]
     sha256: Mapping[str, str]
+    parts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
     def pinned(self, spec: WeightsSpec) -> WeightsSpec:
         """Return the spec with its revision fixed to what was fetched."""
@@ -101,12 +103,17 @@ def fetch_weights(spec: WeightsSpec, *, progress: bool = False) -> Fetched:
 def fetch_first(spec: WeightsSpec, names: Sequence[str], *, progress: bool = False) -> Path:
     """Return the first of these side files (`tokenizer.json`, ...) that the source has.
 
+    A file that cannot be read without another one brings that along.
+
     Raises:
-        RepoNotFoundError: It has none of them.
+        RepoNotFoundError: It has none of them, or lacks the other one.
         WeightsError: The file cannot be fetched or verified.
         OptionError: The row has no weights.
     """
-    return Path(_first(spec, _source(spec, progress), names, check=False)[1].path)
+    source = _source(spec, progress)
+    name, entry = _first(spec, source, names, check=False)
+    _companion(spec, source, name, check=False)
+    return Path(entry.path)
 
 
 def pull(spec: ModelSpec | WeightsSpec, *, verify: bool = False, progress: bool = False) -> Fetched:
@@ -126,11 +133,19 @@ def pull(spec: ModelSpec | WeightsSpec, *, verify: bool = False, progress: bool 
     fetched = _weights(weights, source, check=verify)
     if not isinstance(spec, ModelSpec) or not isinstance(spec.preprocess, TextPreprocess):
         return fetched
+    if spec.preprocess.tokenizer_home is not None:
+        weights = spec.preprocess.tokenizer_home
+        source = _source(weights, progress)
     name, entry = _first(weights, source, spec.preprocess.tokenizer, check=verify)
+    side = {name: entry, **_companion(weights, source, name, check=verify)}
     return replace(
         fetched,
-        files=MappingProxyType({**fetched.files, name: Path(entry.path)}),
-        sha256=MappingProxyType({**fetched.sha256, name: entry.sha256}),
+        files=MappingProxyType(
+            {**fetched.files, **{name: Path(entry.path) for name, entry in side.items()}}
+        ),
+        sha256=MappingProxyType(
+            {**fetched.sha256, **{name: entry.sha256 for name, entry in side.items()}}
+        ),
     )
 
 
@@ -148,13 +163,36 @@ def _weights(spec: WeightsSpec, source: Source, *, check: bool) -> Fetched:
         weights = _shards(spec, source, name, entry, entries, check=check)
     else:
         weights = (_readable(entry, name, spec.entry),)
+    parts = {}
+    for prefix, name in spec.parts.items():
+        part = _get(spec, source, checked(name), check=check)
+        entries[name] = part
+        parts[prefix] = _readable(part, name, "")
     return Fetched(
         source=spec.source,
         revision=source.revision,
         weights=weights,
         files=MappingProxyType({name: Path(entry.path) for name, entry in entries.items()}),
         sha256=MappingProxyType({name: entry.sha256 for name, entry in entries.items()}),
+        parts=MappingProxyType(parts),
     )
+
+
+def _companion(spec: WeightsSpec, source: Source, name: str, *, check: bool) -> dict[str, Entry]:
+    """Bring the file here that one cannot be read without, if there is such a one."""
+    folder, slash, last = name.rpartition("/")
+    if last not in COMPANIONS:
+        return {}
+    other = folder + slash + COMPANIONS[last]
+    return {other: _get(spec, source, other, check=check)}
+
+
+def _get(spec: WeightsSpec, source: Source, name: str, *, check: bool) -> Entry:
+    """Return a file that must be there."""
+    entry = source.get(name, pinned=_pin(spec, name), check=check)
+    if entry is None:
+        raise RepoNotFoundError(f"{spec.source} has no {name}, which its other files need.")
+    return entry
 
 
 def _first(
