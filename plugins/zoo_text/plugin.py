@@ -1,14 +1,47 @@
-"""The plugin's door: its rows."""
+"""The plugin's door: its rows, and the checkpoints that it recognises."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from zoo import hookimpl
+from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
+from zoo_text import checkpoint
+from zoo_text.families import (
+    bert,
+    bge,
+    distilbert,
+    e5,
+    electra,
+    gte,
+    roberta,
+    sentence_bert,
+    simcse,
+    xlm_roberta,
+)
+
+FAMILIES = (
+    bert,
+    bge,
+    distilbert,
+    e5,
+    electra,
+    gte,
+    roberta,
+    sentence_bert,
+    simcse,
+    xlm_roberta,
+)
 
 
 @hookimpl
 def zoo_models() -> Iterable[ModelSpec]:
     """Return all rows of this package."""
-    return ()
+    return [row for family in FAMILIES for row in family.MODELS]
+
+
+@hookimpl
+def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
+    """Recognise BERT-like repositories, with or without sentence-transformers' modules."""
+    return checkpoint.recognise(files)

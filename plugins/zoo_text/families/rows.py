@@ -1,0 +1,104 @@
+"""How a text encoder's facts become a row, and the sizes that several papers share. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from zoo.spec import BATCH, Dim, Family, ModelSpec, Role, TensorSpec, TextPreprocess, WeightsSpec
+from zoo_text.configs import BertConfig
+
+# BERT's own sizes, with its English uncased vocabulary.
+MINI = BertConfig(vocab=30522, width=384, depth=12, heads=12, hidden=1536)
+BASE = BertConfig(vocab=30522, width=768, depth=12, heads=12, hidden=3072)
+LARGE = BertConfig(vocab=30522, width=1024, depth=24, heads=16, hidden=4096)
+
+XLM_R_VOCAB = 250002
+
+MEAN_BY_CHOICE = (
+    "The authors define no vector for a whole text; the default here is the mean of its tokens. "
+    'spec.with_config(pooling="cls") takes the class token instead.'
+)
+
+NO_ROLES: Mapping[str, Role] = MappingProxyType({})
+
+
+def roberta(config: BertConfig, *, vocab: int = 50265) -> BertConfig:
+    """Return a size as RoBERTa has it: positions from 2, one token type, another epsilon."""
+    return replace(
+        config,
+        vocab=vocab,
+        max_positions=514,
+        type_vocab=1,
+        position_offset=2,
+        pad_id=1,
+        eps=1e-5,
+    )
+
+
+def text_model(
+    family: Family,
+    name: str,
+    *,
+    repo: str,
+    config: BertConfig,
+    params: int,
+    tokenizer: tuple[str, ...] = ("tokenizer.json", "vocab.txt"),
+    max_length: int = 512,
+    pad_id: int = 0,
+    lower: bool = True,
+    roles: Mapping[str, Role] = NO_ROLES,
+    default_role: str | None = None,
+    aliases: tuple[str, ...] = (),
+    revision: str | None = None,
+    sha256: Mapping[str, str] = MappingProxyType({}),
+    license: str | None = None,
+    objective: str | None = None,
+    year: int | None = None,
+    note: str = "",
+    weights_note: str = "",
+) -> ModelSpec:
+    """Make the row of one repository of the Hub."""
+    return family.model(
+        name,
+        config=config,
+        weights=WeightsSpec(
+            source=f"hf:{repo}",
+            revision=revision,
+            sha256=sha256,
+            layout="transformers",
+            note=weights_note,
+        ),
+        preprocess=TextPreprocess(
+            max_length=max_length,
+            tokenizer=tokenizer,
+            lower=lower,
+            pad_id=pad_id,
+            roles=roles,
+            default_role=default_role,
+        ),
+        inputs=text_inputs(max_length),
+        params=params,
+        aliases=aliases,
+        license=license,
+        objective=objective,
+        year=year,
+        note=note,
+        source=f"https://huggingface.co/{repo}/blob/{revision or 'main'}/config.json",
+    )
+
+
+def text_inputs(max_length: int) -> tuple[TensorSpec, ...]:
+    """Return the inputs of a text encoder that takes up to that many tokens."""
+    length = Dim(name="length", min=1, typical=min(128, max_length), max=max_length)
+    return (
+        TensorSpec(name="input_ids", dtype="int64", shape=(BATCH, length), padding="masked"),
+        TensorSpec(
+            name="attention_mask",
+            dtype="int64",
+            shape=(BATCH, length),
+            padding="masked",
+            skippable=True,
+        ),
+    )

@@ -1,0 +1,173 @@
+"""The post-norm transformer encoder of Devlin et al. (arXiv 1810.04805).
+
+Written after the papers; the order of sums follows the authors' code. Shapes: B texts, N tokens,
+D width, E width of an embedding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.encoded import Encoded
+from zoo.nn.activations import ACTIVATIONS
+from zoo.nn.attention import SelfAttention, key_mask
+from zoo.nn.mlp import Mlp
+from zoo.nn.pool import last_token, masked_mean, unit
+from zoo_text.configs import BertConfig, DenseHead
+
+_HEAD_ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "none": lambda x: x,
+    "gelu": ACTIVATIONS["gelu"],
+    "relu": ACTIVATIONS["relu"],
+    "silu": ACTIVATIONS["silu"],
+    "sigmoid": torch.sigmoid,
+}
+
+
+class Embeddings(nn.Module):
+    """Word, position and token-type embeddings, summed and normalised.
+
+    Args:
+        config: Of the network.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        width = config.embedding_width or config.width
+        self.offset = config.position_offset
+        self.pad_id = config.pad_id
+        self.words = nn.Embedding(config.vocab, width)
+        self.positions = nn.Embedding(config.max_positions, width)
+        self.types = nn.Embedding(config.type_vocab, width) if config.type_vocab else None
+        self.norm = nn.LayerNorm(width, eps=config.eps)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, N) -> (B, N, E)."""
+        x = self.words(ids)  # (B, N, E)
+        if self.types is not None:
+            x = x + self.types.weight[0]  # one text, so all its tokens are of the first type
+        x = x + self._position_embeddings(ids)
+        out: Tensor = self.norm(x)
+        return out
+
+    def _position_embeddings(self, ids: Tensor) -> Tensor:
+        """(B, N) -> (N, E), or (B, N, E) where positions depend on padding."""
+        if self.offset == 0:
+            return self.positions.weight[: ids.shape[1]]
+        real = ids.ne(self.pad_id).long()
+        positions: Tensor = self.positions(real.cumsum(dim=1) * real + (self.offset - 1))
+        return positions
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each with its residual sum and a layer norm after it.
+
+    Args:
+        config: Of the network.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config.width, config.heads)
+        self.attention_norm = nn.LayerNorm(config.width, eps=config.eps)
+        self.mlp = Mlp(config.width, config.hidden, activation=config.activation)
+        self.mlp_norm = nn.LayerNorm(config.width, eps=config.eps)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, N, D), mask (B, 1, 1, N) -> (B, N, D)."""
+        x = self.attention_norm(self.attention(x, mask) + x)
+        out: Tensor = self.mlp_norm(self.mlp(x) + x)
+        return out
+
+
+class Dense(nn.Linear):
+    """A linear layer on the pooled vector, with its activation.
+
+    Args:
+        source: Width of its input.
+        head: Width and activation of its output.
+    """
+
+    def __init__(self, source: int, head: DenseHead) -> None:
+        super().__init__(source, head.width, bias=head.bias)
+        self.activation = _HEAD_ACTIVATIONS[head.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, D')."""
+        out: Tensor = self.activation(super().forward(x))
+        return out
+
+
+class Bert(nn.Module):
+    """One vector a text and one a token.
+
+    Args:
+        config: Numbers that fix the network.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.pooling = config.pooling
+        self.embeddings = Embeddings(config)
+        self.project = (
+            None
+            if config.embedding_width is None
+            else nn.Linear(config.embedding_width, config.width)
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.pooler = nn.Linear(config.width, config.width) if config.pooling == "pooler" else None
+        self.dense = nn.ModuleList()
+        source = config.width
+        for head in config.dense:
+            self.dense.append(Dense(source, head))
+            source = head.width
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Encoded:
+        """Ids (B, N), mask (B, N) nonzero where real -> pooled (B, D), tokens (B, N, W), mask."""
+        x = self.embeddings(input_ids)  # (B, N, E)
+        if self.project is not None:
+            x = self.project(x)  # (B, N, W)
+        keys = key_mask(attention_mask)
+        for block in self.blocks:
+            x = block(x, keys)
+        pooled = self._pool(x, attention_mask)  # (B, W)
+        for head in self.dense:
+            pooled = head(pooled)
+        if self.normalize:
+            pooled = unit(pooled)
+        mask = None if attention_mask is None else attention_mask.bool()
+        return Encoded(pooled=pooled, tokens=x, mask=mask)
+
+    def _pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, N, W), mask (B, N) -> (B, W)."""
+        if self.pooler is not None:
+            return torch.tanh(self.pooler(tokens[:, 0]))
+        if self.pooling == "cls":
+            return tokens[:, 0]
+        return _POOLS[self.pooling](tokens, mask)
+
+
+def _masked_max(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, W), mask (B, N) -> (B, W), the largest value of the real tokens."""
+    if mask is not None:
+        tokens = tokens.masked_fill(~mask.bool()[..., None], float("-inf"))
+    return tokens.amax(dim=1)
+
+
+def _mean_sqrt_len(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, W), mask (B, N) -> (B, W), the sum of real tokens over the root of their number."""
+    if mask is None:
+        mask = tokens.new_ones(tokens.shape[:2])
+    length = mask.to(tokens.dtype).sum(dim=1, keepdim=True)  # (B, 1)
+    return masked_mean(tokens, mask) * length.sqrt()
+
+
+_POOLS = {
+    "mean": masked_mean,
+    "max": _masked_max,
+    "mean_sqrt_len": _mean_sqrt_len,
+    "last": last_token,
+}

@@ -1,0 +1,197 @@
+"""Texts to token ids: prompts, tokenizer, truncation, padding. No torch.
+
+Length and padding are the row's. Whatever the tokenizer file says of them is switched off:
+all-MiniLM-L6-v2, for one, ships a file that pads everything to 128 tokens.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from zoo.errors import FormatError, InputError, OptionError
+from zoo.preprocess import PLAIN, Array, Ask, Batch, Sample
+from zoo.preprocess.tokenizer import read_tokenizer, rust_errors
+from zoo.spec import Role, TextPreprocess
+
+# Characters that are tokenised at a time. The library keeps what truncation cuts off, about 100
+# bytes a token, until the whole call returns: whole books must not meet in one call.
+CHUNK = 2_000_000
+
+# What every caller may ask for; a model without roles treats both alike.
+ROLES = ("query", "document")
+
+Entry = TypeVar("Entry")
+
+
+class TextPreprocessor:
+    """Tokenises texts for one model.
+
+    Args:
+        recipe: Its row's preprocessing.
+        tokenizer: The tokenizer file; a second one it needs lies beside it.
+        inputs: Names of the network's inputs, the ids first.
+        vocab: Number of the network's word embeddings, to refuse a tokenizer that does not fit.
+
+    Raises:
+        FormatError: The file is broken.
+    """
+
+    window = 4096
+
+    def __init__(
+        self,
+        recipe: TextPreprocess,
+        tokenizer: Path,
+        *,
+        inputs: Sequence[str] = ("input_ids", "attention_mask"),
+        vocab: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.tokenizer = read_tokenizer(tokenizer, lower=recipe.lower)
+        self._file = tokenizer
+        self._ids, *masks = inputs
+        self._mask = masks[0] if masks else None
+        self._vocab = vocab
+        # Truncation is a state of the tokenizer, and roles may differ in length.
+        self._lock = threading.Lock()
+
+    def prepare(self, items: Sequence[Any], ask: Ask = PLAIN) -> list[Sample | InputError]:
+        """Tokenise texts; what is no text gives its error in its place.
+
+        Raises:
+            OptionError: There is no such role or prompt, or more than one was asked for.
+            FormatError: The tokenizer fails.
+        """
+        role = resolve_role(self.recipe, ask)
+        clean = _CLEANERS[self.recipe.clean]
+        results: list[Sample | InputError | None] = []
+        texts: list[str] = []
+        for item in items:
+            error = _complaint(item)
+            results.append(error)
+            if error is None:
+                texts.append(clean(role.prompt + item))
+        encoded = self._encode(texts, role.max_length or self.recipe.max_length)
+        return [next(encoded) if result is None else result for result in results]
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Pad ids on the right to the longest text, or to the row's length; the mask says where.
+
+        Raises:
+            FormatError: The tokenizer gave an id that the network has no embedding for.
+        """
+        rows = [sample.arrays[self._ids] for sample in samples]
+        lengths = np.array([len(row) for row in rows])
+        longest = self.recipe.max_length if self.recipe.pad_to_max else int(lengths.max())
+        ids = np.full((len(rows), longest), self.recipe.pad_id, dtype=np.int64)  # (B, N)
+        for target, row in zip(ids, rows, strict=True):
+            target[: len(row)] = row
+        if self._vocab is not None and int(ids.max()) >= self._vocab:
+            raise FormatError(
+                f"{self._file} gives the token id {int(ids.max())}, but the network has "
+                f"{self._vocab} embeddings: these files do not belong together."
+            )
+        batch: Batch = {self._ids: ids}
+        if self._mask is not None:
+            mask = np.arange(longest)[None, :] < lengths[:, None]  # (B, N)
+            batch[self._mask] = mask.astype(np.int64)
+        return batch
+
+    def _encode(self, texts: Sequence[str], max_length: int) -> Iterator[Sample | InputError]:
+        """Yield one sample a text."""
+        for chunk in _chunks(texts):
+            with self._lock, rust_errors(f"{self._file} cannot tokenise"):
+                self.tokenizer.enable_truncation(max_length)
+                rows = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(chunk)]
+            for row in rows:
+                yield self._sample(np.array(row, dtype=np.int64))
+
+    def _sample(self, ids: Array) -> Sample | InputError:
+        if not len(ids):
+            return InputError("The tokenizer makes no token of this text.")
+        size = self.recipe.max_length if self.recipe.pad_to_max else len(ids)
+        return Sample({self._ids: ids}, size)
+
+
+def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:
+    """Return the prompt and the length that were asked for.
+
+    Raises:
+        OptionError: There is no such role or prompt, or more than one was asked for.
+    """
+    asked = {
+        name: value
+        for name, value in (
+            ("role", ask.role),
+            ("prompt", ask.prompt),
+            ("prompt_name", ask.prompt_name),
+        )
+        if value is not None
+    }
+    if len(asked) > 1:
+        given = " and ".join(f"{name}={value!r}" for name, value in asked.items())
+        raise OptionError(f"{given} each say what stands before a text. Give one of them.")
+    if ask.prompt is not None:
+        return Role(prompt=ask.prompt)
+    if ask.prompt_name is not None:
+        stored = {name: role.prompt for name, role in recipe.roles.items()} | dict(recipe.prompts)
+        return Role(prompt=_known(stored, ask.prompt_name, "prompt"))
+    name = ask.role or recipe.default_role
+    if name is None or (not recipe.roles and name in ROLES):
+        return Role()
+    return _known(recipe.roles, name, "role")
+
+
+def _known(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
+    if name not in table:
+        there = f"It has {', '.join(sorted(table))}." if table else "It has none."
+        raise OptionError(f"This model has no {kind} {name!r}. {there}")
+    return table[name]
+
+
+def _complaint(item: object) -> InputError | None:
+    """Return what is wrong with an item, or None."""
+    if not isinstance(item, str):
+        hint = ": decode it, item.decode()" if isinstance(item, bytes) else ""
+        return InputError(f"A text must be a str, not {type(item).__name__}{hint}.")
+    try:
+        item.encode()
+    except UnicodeEncodeError as error:
+        return InputError(
+            f"The text holds a lone surrogate at character {error.start}, which is no Unicode "
+            "text. Replace it: item.encode('utf-8', 'replace').decode()."
+        )
+    return None
+
+
+def _clean_clip(text: str) -> str:
+    """Undo HTML entities, twice as CLIP's authors do, and make white space single spaces."""
+    return re.sub(r"\s+", " ", html.unescape(html.unescape(text))).strip()
+
+
+def _lower(text: str) -> str:
+    """Lower-case each character by itself, as tokenizers do: str.lower() looks at neighbours."""
+    return "".join(map(str.lower, text))
+
+
+_CLEANERS: Mapping[str, Callable[[str], str]] = {"none": str, "lower": _lower, "clip": _clean_clip}
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
