@@ -58,7 +58,8 @@ def load_row(
         module = random_module(spec, seed=seed, dtype=kind).to(target)
     else:
         fetched = fetch_weights(spec.weights, progress=bool(progress))
-        module = load_module(spec, open_checkpoint(fetched.weights), dtype=kind, device=target)
+        checkpoint = open_checkpoint(fetched.weights, fetched.parts)
+        module = load_module(spec, checkpoint, dtype=kind, device=target)
     tokenizer = None
     if isinstance(spec.preprocess, TextPreprocess):
         tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))

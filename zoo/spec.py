@@ -109,6 +109,8 @@ class WeightsSpec:
         files: Weight files in order of preference; the first that exists is taken. A name ending in
             `.index.json` stands for its shards.
         subfolder: Folder inside the repository that holds weights and side files.
+        parts: Further files of the same checkpoint, such as a Dense layer's: the prefix that their
+            keys are read under (`dense.0.`) to the file, from the repository's root.
         revision: Commit (40 hex) of the repository; None resolves `main` once and locks it.
         sha256: Known hashes, file name to 64 hex digits.
         layout: Which library wrote the file, for people; loading reads the file's header instead.
@@ -122,6 +124,7 @@ class WeightsSpec:
     source: str
     files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
     subfolder: str = ""
+    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     revision: str | None = None
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     layout: str = ""
@@ -145,8 +148,8 @@ class ImagePreprocess:
 
     Attributes:
         size: Height, width of the result, pixels.
-        resize: Shorter side before the centre crop, pixels; None resizes to `size` directly,
-            whatever the aspect ratio (squash).
+        resize: Shorter side before the centre crop, pixels; or height, width before it, whatever
+            the aspect ratio (squash); None squashes to `size` directly.
         resample: Pillow's filter.
         mean: RGB, in [0, 1].
         std: RGB, in [0, 1].
@@ -156,7 +159,7 @@ class ImagePreprocess:
     """
 
     size: tuple[int, int]
-    resize: int | None
+    resize: int | tuple[int, int] | None
     resample: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -177,18 +180,24 @@ class Role:
     max_length: int | None = None
 
 
+# Tokenizers that stand in two files: the one that a row names, and the one beside it.
+COMPANIONS: Mapping[str, str] = MappingProxyType({"vocab.json": "merges.txt"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextPreprocess:
     """How a text becomes token ids; overrides whatever the tokenizer file itself says.
 
     Attributes:
         max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
-        tokenizer: Files in order of preference: `tokenizer.json`, or a word-piece `vocab.txt`.
+        tokenizer: Files in order of preference: `tokenizer.json`, a word-piece `vocab.txt`, or
+            `vocab.json` with `merges.txt` beside it.
         tokenizer_home: Where they lie, if not beside the weights.
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
         pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
-        clean: `none`, or `clip` (ftfy-free part of CLIP's cleaning: HTML entities, white space).
+        clean: `none`, `lower` (each character), or `clip` (ftfy-free part of CLIP's cleaning: HTML
+            entities, white space).
         prompts: Stored prompts by name.
         roles: `query` and `document`, where they differ.
         default_role: Role taken when none is asked for.
@@ -200,7 +209,7 @@ class TextPreprocess:
     lower: bool = True
     pad_id: int = 0
     pad_to_max: bool = False
-    clean: Literal["none", "clip"] = "none"
+    clean: Literal["none", "lower", "clip"] = "none"
     prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
     roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
     default_role: str | None = None

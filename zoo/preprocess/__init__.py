@@ -84,7 +84,12 @@ def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preproce
 
     if tokenizer is None:
         raise TypeError(f"{spec.name} needs a tokenizer file.")
-    return TextPreprocessor(recipe, tokenizer, inputs=tuple(i.name for i in spec.inputs))
+    return TextPreprocessor(
+        recipe,
+        tokenizer,
+        inputs=tuple(i.name for i in spec.inputs),
+        vocab=getattr(spec.config, "vocab", None),
+    )
 
 
 def stack(samples: Sequence[Sample]) -> Batch:

@@ -18,28 +18,34 @@ if TYPE_CHECKING:
 # memory, and a file may claim any length.
 HEADER_LIMIT = 25_000_000
 _METADATA = "__metadata__"
+NO_PARTS: Mapping[str, Path] = MappingProxyType({})
 
 
 class Checkpoint:
     """One or several safetensors files, read lazily.
+
+    Args:
+        paths: Files that share the work of one.
+        parts: Further files: the prefix that their keys are read under to the path.
 
     Attributes:
         header: Names and shapes of all tensors.
         dtypes: Names and element types as safetensors spells them (`F32`, `BF16`).
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], parts: Mapping[str, Path] = NO_PARTS) -> None:
         header: dict[str, tuple[int, ...]] = {}
         dtypes: dict[str, str] = {}
-        places: dict[str, Path] = {}
-        for path in paths:
-            for name, (shape, dtype) in read_header(path).items():
+        places: dict[str, tuple[Path, str]] = {}
+        for prefix, path in (*(("", path) for path in paths), *parts.items()):
+            for inner, (shape, dtype) in read_header(path).items():
+                name = prefix + inner
                 if name in places:
                     raise FormatError(
-                        f"The tensor {name!r} stands in {places[name].name} and in {path.name}; "
+                        f"The tensor {name!r} stands in {places[name][0].name} and in {path.name}; "
                         "one checkpoint has it once."
                     )
-                header[name], dtypes[name], places[name] = shape, dtype, path
+                header[name], dtypes[name], places[name] = shape, dtype, (path, inner)
         self.header: Mapping[str, tuple[int, ...]] = MappingProxyType(header)
         self.dtypes: Mapping[str, str] = MappingProxyType(dtypes)
         self._places = places
@@ -51,13 +57,13 @@ class Checkpoint:
         Raises:
             FormatError: There is no such tensor, or it cannot be read.
         """
-        path = self._places.get(name)
-        if path is None:
+        if name not in self._places:
             raise FormatError(f"The checkpoint has no tensor {name!r}.")
+        path, inner = self._places[name]
         if path not in self._open:
             self._open[path] = _open(path, "pt")
         try:
-            tensor: torch.Tensor = self._open[path].get_tensor(name)
+            tensor: torch.Tensor = self._open[path].get_tensor(inner)
         except Exception as error:  # safetensors and torch share no base for what they raise here
             raise FormatError(
                 f"The tensor {name!r} ({self.dtypes[name]}, {list(self.header[name])}) of {path} "
@@ -66,13 +72,13 @@ class Checkpoint:
         return tensor
 
 
-def open_checkpoint(paths: Sequence[Path]) -> Checkpoint:
+def open_checkpoint(paths: Sequence[Path], parts: Mapping[str, Path] = NO_PARTS) -> Checkpoint:
     """Open a checkpoint, reading no more than its headers.
 
     Raises:
         FormatError: A file is not safetensors, or a tensor stands in two of them.
     """
-    return Checkpoint(paths)
+    return Checkpoint(paths, parts)
 
 
 def read_header(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
