@@ -11,8 +11,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pluggy
 
@@ -20,6 +19,9 @@ from zoo import hookspecs
 from zoo.errors import PluginError
 from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "zoo"
 LIMIT = "ZOO_PLUGINS"
@@ -68,6 +70,8 @@ def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = Non
             none. By default the variable ZOO_PLUGINS, or all.
     """
     if points is None:
+        from importlib.metadata import entry_points  # 20 ms that `import zoo` does not need
+
         points = entry_points(group=GROUP)
     if limit is None:
         limit = os.environ.get(LIMIT)
