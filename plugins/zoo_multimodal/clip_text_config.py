@@ -43,10 +43,24 @@ class ClipTextConfig:
     normalize: bool = False
     pooling: Literal["end"] = "end"
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}.")
+
     @property
     def dim(self) -> int:
         """Width of the pooled vector."""
         return self.projection
+
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+        width, hidden = self.width, self.hidden
+        attention = 4 * width * (width + 1)
+        mlp = 2 * width * hidden + width + hidden
+        block = attention + mlp + 4 * width
+        ends = (self.vocab + self.context + 2 + self.projection) * width
+        return self.depth * block + ends
 
     def build(self) -> nn.Module:
         """Build the network."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from torch import nn
 
+SHRINK = 4  # a bottleneck's 3x3 convolution has a quarter of the block's channels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResNetConfig:
@@ -37,6 +39,23 @@ class ResNetConfig:
         """Width of the pooled vector."""
         return self.widths[-1]
 
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+        total, channels = _conv_norm(3, self.stem, 7), self.stem
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
+            for index in range(depth):
+                if self.block == "basic":
+                    total += _conv_norm(channels, width, 3) + _conv_norm(width, width, 3)
+                else:
+                    inner = width // SHRINK
+                    total += _conv_norm(channels, inner, 1) + _conv_norm(inner, inner, 3)
+                    total += _conv_norm(inner, width, 1)
+                if channels != width or (index == 0 and stage > 0):
+                    total += _conv_norm(channels, width, 1)
+                channels = width
+        return total
+
     def build(self) -> nn.Module:
         """Build the network."""
         from zoo_vision.nets.resnet import ResNet
@@ -47,3 +66,8 @@ class ResNetConfig:
         """Return the same kind of network, one or two blocks a stage, a few channels wide."""
         stem = 8 * self.stem // self.widths[0]  # the first stage keeps or loses its shortcut
         return replace(self, depths=(1, 2, 1, 1), widths=(8, 8, 12, 16), stem=stem)
+
+
+def _conv_norm(channels: int, width: int, kernel: int) -> int:
+    """Return the parameters of a convolution without bias and its batch norm."""
+    return channels * width * kernel**2 + 2 * width

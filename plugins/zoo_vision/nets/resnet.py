@@ -12,9 +12,7 @@ from torch.nn import functional as F
 
 from zoo.encoded import Encoded
 from zoo.nn.pool import unit
-from zoo_vision.resnet_config import ResNetConfig
-
-SHRINK = 4  # a bottleneck's 3x3 convolution has a quarter of the block's channels
+from zoo_vision.resnet_config import SHRINK, ResNetConfig
 
 
 class ConvNorm(nn.Module):
