@@ -1,8 +1,9 @@
 """DINOv2: self-distillation at scale, with and without register tokens.
 
 Oquab et al., arXiv 2304.07193; registers: Darcet et al., arXiv 2309.16588.
-Positions at other sizes: facebookresearch/dinov2, dinov2/hub/backbones.py: without registers bicubic
-by a scale factor of (size + 0.1) / grid, with registers antialiased bicubic to the new size.
+Positions at other sizes: facebookresearch/dinov2, dinov2/hub/backbones.py: without registers
+bicubic by a scale factor of (size + 0.1) / grid, with registers antialiased bicubic to the new
+size.
 """
 
 from __future__ import annotations
