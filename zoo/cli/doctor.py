@@ -138,10 +138,12 @@ def _folder(path: Path) -> Report:
 
 def hub(network: bool) -> Report:
     """Return where the Hub is and, if asked, whether it answers."""
+    from zoo.weights.hub import is_offline
+
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     return {
         "endpoint": endpoint,
-        "offline": os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "on", "true", "yes"},
+        "offline": is_offline(),
         "answers": _answer(endpoint) if network else "not asked",
     }
 

@@ -36,3 +36,16 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         command: click.Command = importlib.import_module(self._lazy[cmd_name]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments ask for; offer a near match if there is none."""
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            from zoo.registry import nearest
+
+            near = nearest(word, self.list_commands(ctx), most=1)
+            if near:
+                ctx.fail(f"There is no command {word!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)

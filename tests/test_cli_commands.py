@@ -1,0 +1,317 @@
+"""`zoo list`, `info`, `plugins`, `doctor`, `pull`, `similarity`: what they print and how they end."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+import zoo
+from tests.cli_tools import Zoo, save_tiny_bert
+from zoo import samples
+from zoo.cli import cli
+from zoo.describe import row_to_dict
+from zoo.keys import KeyMap
+from zoo.registry import default_registry
+from zoo.spec import ModelSpec
+
+COMMANDS = sorted(cli.list_commands(click.Context(cli)))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    return Zoo(capsys, monkeypatch)
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[None]:
+    """Forget afterwards, and before, what was registered."""
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+# list
+
+
+def test_list_prints_a_line_a_model(run: Zoo) -> None:
+    ran = run("list")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == [
+        "name", *(row.name for row in zoo.list()),
+    ]  # fmt: skip
+
+
+def test_list_filters_as_the_function_does(run: Zoo) -> None:
+    ran = run("list", "resnet*", "--modality", "image", "--dim", "512", "--json")
+    found = zoo.list("resnet*", modality="image", dim=512)
+    assert [row["name"] for row in ran.json] == [row.name for row in found]
+    assert 0 < len(found) < len(zoo.list())
+
+
+def test_list_says_so_when_nothing_matches(run: Zoo) -> None:
+    ran = run("list", "no-such-model")
+    assert ran.code == 0
+    assert "No model matches" in ran.err
+    assert len(ran.out.splitlines()) == 1
+
+
+def fields_of(record: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(record)}
+
+
+def assert_covers(record: Any, found: Any) -> None:
+    """Hold a record against its JSON: every field, all the way down."""
+    if isinstance(record, KeyMap):
+        assert found == record.name
+    elif dataclasses.is_dataclass(record):
+        assert fields_of(record) <= found.keys()
+        for name in fields_of(record):
+            assert_covers(getattr(record, name), found[name])
+    elif isinstance(record, tuple):
+        assert len(record) == len(found)
+        for one, other in zip(record, found, strict=True):
+            assert_covers(one, other)
+    elif record is None or isinstance(record, str | int | float | bool):
+        assert found == record
+    else:
+        assert dict(record).keys() == found.keys()
+
+
+def test_json_has_every_field_of_every_row(run: Zoo) -> None:
+    rows = zoo.list()
+    found = run("list", "--json").json
+    assert len(found) == len(rows)
+    for row, record in zip(rows, found, strict=True):
+        assert_covers(row, record)
+        assert record["modality"] == row.modality
+        assert record["dim"] == row.dim
+        assert record["weights"]["repo"] == row.weights.repo
+
+
+def test_a_field_that_json_cannot_hold_is_an_error() -> None:
+    row = zoo.resolve("hog")[0]
+    with pytest.raises(TypeError, match="object"):
+        row_to_dict(dataclasses.replace(row, note=object()))  # type: ignore[arg-type]  # on purpose
+
+
+# info
+
+
+def test_info_prints_what_loading_will_use(run: Zoo) -> None:
+    row = zoo.resolve("dinov2-b14")[0]
+    ran = run("info", "dinov2")
+    assert ran.code == 0
+    assert f"{row.params:,}" in ran.out
+    assert row.weights.source in ran.out
+    assert row.license in ran.out
+
+
+@pytest.mark.parametrize("row", zoo.list(), ids=lambda row: row.name)
+def test_info_can_print_every_row(run: Zoo, row: ModelSpec) -> None:
+    assert run("info", row.name).out.startswith(f"name {' ' * 8}"[: len("name  ")])
+    assert run("info", row.name, "--json").json == row_to_dict(row)
+
+
+def test_info_of_a_space_has_its_towers(run: Zoo) -> None:
+    assert "clip-b16-text" in run("info", "clip-b16").out
+    towers = run("info", "clip-b16", "--json").json["towers"]
+    assert {name: row["name"] for name, row in towers.items()} == {
+        "image": "clip-b16-image", "text": "clip-b16-text",
+    }  # fmt: skip
+
+
+# errors
+
+
+def test_an_unknown_model_exits_with_1_and_a_suggestion(run: Zoo) -> None:
+    ran = run("info", "dinov2-b16")
+    assert ran.code == 1
+    assert ran.err.startswith("Error: ")
+    assert "dinov2-b14" in ran.err
+    assert ran.out == ""
+
+
+def test_debug_shows_the_traceback(run: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DEBUG", "1")
+    with pytest.raises(zoo.UnknownModelError):
+        run("info", "dinov2-b16")
+
+
+@pytest.mark.parametrize("words", [("lsit",), ("list", "--no-such"), ("info",), ("embed", "hog")])
+def test_wrong_usage_exits_with_2(run: Zoo, words: tuple[str, ...]) -> None:
+    ran = run(*words)
+    assert ran.code == 2
+    assert "Error: " in ran.err
+
+
+def test_a_mistyped_command_is_offered_what_was_meant(run: Zoo) -> None:
+    assert "'list'" in run("lsit").err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example(run: Zoo, name: str) -> None:
+    ran = run(name, "--help")
+    assert ran.code == 0
+    assert f"Example:\n    zoo {name}" in ran.out.replace("  Example", "Example")
+
+
+def test_version_is_the_package_s(run: Zoo) -> None:
+    assert zoo.__version__ in run("--version").out
+
+
+def test_a_reader_that_leaves_early_hears_no_complaint() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoo", "list", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(timeout=60)
+
+
+# plugins and doctor
+
+
+def test_plugins_are_listed_with_their_models(run: Zoo) -> None:
+    plugins = {plugin["entry_point"]: plugin for plugin in run("plugins", "--json").json}
+    assert {"classic", "multimodal", "text", "vision"} <= plugins.keys()
+    assert "hog" in plugins["classic"]["models"]
+    assert plugins["vision"]["distribution"] == "encoder-zoo"
+    assert all(plugin["error"] is None for plugin in plugins.values())
+    assert "zoo_vision.plugin" in run("plugins").out
+
+
+def broken_plugin(folder: Path) -> dict[str, str]:
+    """Put a plugin that cannot be imported on a path; return the environment that sees it."""
+    info = folder / "acme-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[zoo]\nacme = acme_models\n")
+    (folder / "acme_models.py").write_text("raise RuntimeError('out of acme')\n")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_a_broken_plugin_is_a_warning_for_list_and_a_problem_for_doctor(tmp_path: Path) -> None:
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "zoo", *words],
+            env=broken_plugin(tmp_path / words[0]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    listed = call("list")
+    assert listed.returncode == 0
+    assert listed.stderr.startswith("Warning: Skipped plugin 'acme' of acme 1.0")
+    assert "hog" in listed.stdout
+    examined = call("doctor", "--json")
+    assert examined.returncode == 1
+    assert any("out of acme" in problem for problem in json.loads(examined.stdout)["problems"])
+
+
+def test_doctor_describes_this_machine(
+    run: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    (tmp_path / "file").write_bytes(b"12345")
+    ran = run("doctor", "--json")
+    assert ran.code == 0
+    report = ran.json
+    assert report["problems"] == []
+    assert report["packages"]["numpy"] == np.__version__
+    assert report["torch"]["devices"][0] == "cpu"
+    assert report["cache"]["zoo"]["bytes"] == 5
+    assert report["cache"]["zoo"]["writable"] is True
+    assert report["hub"]["answers"] == "not asked"
+    assert report["environment"]["HF_TOKEN"] == "(set)"
+    assert "hf_secret" not in run("doctor").out
+
+
+def test_doctor_asks_the_network_only_on_demand(run: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nobody listens
+    assert run("doctor").code == 0
+    ran = run("doctor", "--network", "--json")
+    assert ran.code == 1
+    assert ran.json["hub"]["answers"].startswith("no: ")
+
+
+def test_doctor_finds_a_cache_that_cannot_be_written(
+    run: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file" / "cache"))
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    assert "cannot be written" in ran.json["problems"][0]
+
+
+# pull and similarity
+
+
+def test_pull_prints_hashes_and_paths(run: Zoo, bert: Path, tmp_path: Path,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    ran = run("pull", bert)
+    assert ran.code == 0
+    pulled = dict(reversed(line.split("  ")) for line in ran.out.splitlines())
+    for path, digest in pulled.items():
+        assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest
+    assert {"model.safetensors", "tokenizer.json"} <= {Path(path).name for path in pulled}
+
+
+def test_pull_of_a_model_without_files_says_so(run: Zoo) -> None:
+    ran = run("pull", "hog")
+    assert ran.code == 0
+    assert "no files" in ran.err
+
+
+def test_similarity_is_a_symmetric_matrix_of_cosines(run: Zoo, bert: Path) -> None:
+    ran = run("similarity", bert, "the cat", "a kitten", "the cat", "--json")
+    scores = np.array(ran.json["similarity"])
+    vectors = zoo.load(str(bert)).encode(["the cat", "a kitten"])  # type: ignore[func-returns-value]
+    one, other = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert scores[0, 2] == pytest.approx(1, abs=1e-6)
+    assert scores[0, 1] == scores[1, 0] == pytest.approx(float(one @ other), abs=1e-6)
+
+
+def test_similarity_prints_a_line_an_item(run: Zoo) -> None:
+    ran = run("similarity", "hog", *samples.images()[:2])
+    header, *body = ran.out.splitlines()
+    assert header.split() == ["1", "2"]
+    assert len(body) == 2
+    assert "1.0000" in body[0]
+
+
+def test_similarity_of_one_item_is_wrong_usage(run: Zoo) -> None:
+    assert run("similarity", "hog", samples.images()[0]).code == 2
+
+
+def test_a_joint_space_compares_files_with_texts(run: Zoo) -> None:
+    ran = run(
+        "similarity", "clip-b32", samples.images()[0], "a cat", "--weights", "random", "--json"
+    )
+    assert ran.code == 1, "random weights have no tokenizer here, and no network brings one"
+    assert "tokenizer" in ran.err
