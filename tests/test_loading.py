@@ -233,5 +233,5 @@ def test_a_broken_file_is_a_weights_error(tmp_path: Path) -> None:
 
 
 def test_a_row_whose_weights_nobody_publishes_is_never_filled_with_noise() -> None:
-    with pytest.raises(WeightsError, match="weights=PATH"):
+    with pytest.raises(zoo.ZooError, match="weights=PATH"):
         zoo.load("moco-v3-s16")

@@ -60,8 +60,8 @@ def load_row(
         fetched = fetch_weights(spec.weights, progress=bool(progress))
         checkpoint = open_checkpoint(fetched.weights, fetched.parts)
         module = load_module(spec, checkpoint, dtype=kind, device=target)
-    tokenizer = None
-    if isinstance(spec.preprocess, TextPreprocess):
+    tokenizer = None  # random weights take a stand-in: they need no network
+    if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
         tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))
     return Encoder(
         spec,
@@ -201,7 +201,7 @@ def _local(weights: WeightsSpec, path: Path) -> WeightsSpec:
 
 
 def _tokenizer(
-    spec: ModelSpec, recipe: TextPreprocess, fetched: Fetched | None, *, progress: bool
+    spec: ModelSpec, recipe: TextPreprocess, fetched: Fetched, *, progress: bool
 ) -> Path:
     """Return the path of the first tokenizer file that is there.
 
@@ -210,5 +210,5 @@ def _tokenizer(
     home = recipe.tokenizer_home
     folder = Path(spec.weights.source, spec.weights.subfolder)
     if home is None or any((folder / name).is_file() for name in recipe.tokenizer):
-        home = spec.weights if fetched is None else fetched.pinned(spec.weights)
+        home = fetched.pinned(spec.weights)
     return fetch_first(home, recipe.tokenizer, progress=progress)

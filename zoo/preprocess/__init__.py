@@ -71,7 +71,7 @@ def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preproce
 
     Args:
         spec: The row.
-        tokenizer: The tokenizer file, for text.
+        tokenizer: The tokenizer file, for text; None takes the stand-in of random weights.
     """
     recipe = spec.preprocess
     if isinstance(recipe, ImagePreprocess):
@@ -80,15 +80,17 @@ def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preproce
         return ImagePreprocessor(recipe, name=spec.inputs[0].name)
     if recipe is None:
         raise TypeError(f"{spec.name} has no preprocessing.")
+    from zoo.preprocess.standin import standin_tokenizer
     from zoo.preprocess.text import TextPreprocessor
 
-    if tokenizer is None:
+    vocab: int | None = getattr(spec.config, "vocab", None)
+    if tokenizer is None and vocab is None:
         raise TypeError(f"{spec.name} needs a tokenizer file.")
     return TextPreprocessor(
         recipe,
-        tokenizer,
+        tokenizer or standin_tokenizer(vocab or 0, pad_id=recipe.pad_id),
         inputs=tuple(i.name for i in spec.inputs),
-        vocab=getattr(spec.config, "vocab", None),
+        vocab=vocab,
     )
 
 

@@ -7,13 +7,14 @@ all-MiniLM-L6-v2, for one, ships a file that pads everything to 128 tokens.
 from __future__ import annotations
 
 import html
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from zoo.errors import FormatError, InputError, OptionError
 from zoo.preprocess import PLAIN, Array, Ask, Batch, Sample
@@ -35,7 +36,7 @@ class TextPreprocessor:
 
     Args:
         recipe: Its row's preprocessing.
-        tokenizer: The tokenizer file; a second one it needs lies beside it.
+        tokenizer: The tokenizer file (a second one it needs lies beside it), or a tokenizer.
         inputs: Names of the network's inputs, the ids first.
         vocab: Number of the network's word embeddings, to refuse a tokenizer that does not fit.
 
@@ -48,14 +49,18 @@ class TextPreprocessor:
     def __init__(
         self,
         recipe: TextPreprocess,
-        tokenizer: Path,
+        tokenizer: Path | Tokenizer,
         *,
         inputs: Sequence[str] = ("input_ids", "attention_mask"),
         vocab: int | None = None,
     ) -> None:
         self.recipe = recipe
-        self.tokenizer = read_tokenizer(tokenizer, lower=recipe.lower)
-        self._file = tokenizer
+        self.tokenizer = (
+            read_tokenizer(tokenizer, lower=recipe.lower)
+            if isinstance(tokenizer, Path)
+            else tokenizer
+        )
+        self._file = tokenizer if isinstance(tokenizer, Path) else "the tokenizer"
         self._ids, *masks = inputs
         self._mask = masks[0] if masks else None
         self._vocab = vocab
@@ -123,30 +128,26 @@ class TextPreprocessor:
 def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:
     """Return the prompt and the length that were asked for.
 
+    A prompt replaces the one of the role; the role's length stays.
+
     Raises:
-        OptionError: There is no such role or prompt, or more than one was asked for.
+        OptionError: There is no such role or prompt, or two prompts were given.
     """
-    asked = {
-        name: value
-        for name, value in (
-            ("role", ask.role),
-            ("prompt", ask.prompt),
-            ("prompt_name", ask.prompt_name),
+    if ask.prompt is not None and ask.prompt_name is not None:
+        raise OptionError(
+            f"prompt={ask.prompt!r} and prompt_name={ask.prompt_name!r} each say what stands "
+            "before a text. Give one of them."
         )
-        if value is not None
-    }
-    if len(asked) > 1:
-        given = " and ".join(f"{name}={value!r}" for name, value in asked.items())
-        raise OptionError(f"{given} each say what stands before a text. Give one of them.")
-    if ask.prompt is not None:
-        return Role(prompt=ask.prompt)
+    prompt = ask.prompt
     if ask.prompt_name is not None:
         stored = {name: role.prompt for name, role in recipe.roles.items()} | dict(recipe.prompts)
-        return Role(prompt=_known(stored, ask.prompt_name, "prompt"))
-    name = ask.role or recipe.default_role
+        prompt = _known(stored, ask.prompt_name, "prompt")
+    name = ask.role or (recipe.default_role if prompt is None else None)
     if name is None or (not recipe.roles and name in ROLES):
-        return Role()
-    return _known(recipe.roles, name, "role")
+        role = Role()
+    else:
+        role = _known(recipe.roles, name, "role")
+    return role if prompt is None else replace(role, prompt=prompt)
 
 
 def _known(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
@@ -172,8 +173,15 @@ def _complaint(item: object) -> InputError | None:
 
 
 def _clean_clip(text: str) -> str:
-    """Undo HTML entities, twice as CLIP's authors do, and make white space single spaces."""
-    return re.sub(r"\s+", " ", html.unescape(html.unescape(text))).strip()
+    """Clean up as CLIP's authors do (open_clip/tokenizer.py, `_clean_lower`).
+
+    ftfy does more than repair wrong encodings: it makes curly quotes straight, splits ligatures and
+    narrows full-width letters, so that most texts of the web come out with other tokens without it.
+    """
+    import ftfy  # slow to import, and few models need it
+
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).lower()
 
 
 def _lower(text: str) -> str:
