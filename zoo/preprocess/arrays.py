@@ -85,7 +85,7 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.uint16:
         return _from_uint16(array)
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
+        return np.where(array, np.uint8(255), np.uint8(0))
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not np.isfinite(low) or not np.isfinite(high):
