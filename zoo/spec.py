@@ -196,8 +196,8 @@ class TextPreprocess:
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
         pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
-        clean: `none`, `lower` (each character), or `clip` (ftfy-free part of CLIP's cleaning: HTML
-            entities, white space).
+        clean: `none`, `lower` (each character), or `clip` (its authors' cleaning: ftfy, HTML
+            entities, white space, lower case).
         prompts: Stored prompts by name.
         roles: `query` and `document`, where they differ.
         default_role: Role taken when none is asked for.
