@@ -42,8 +42,12 @@ def hub_cache() -> Path:
     return Path(base).expanduser().absolute() / "huggingface" / "hub"
 
 
-def disk_fault(error: OSError, path: Path) -> DiskError | None:
+def disk_fault(error: BaseException, path: Path) -> DiskError | None:
     """Return the DiskError that says what an operating system's error means, if it is one."""
+    if not isinstance(error, OSError) or isinstance(error, (WeightsError, ConnectionError)):
+        return None
+    if type(error).__module__ == "ssl":  # counts its own faults with the system's numbers
+        return None
     where = Path(str(error.filename)) if error.filename else path
     if error.errno in _FULL:
         return DiskError(

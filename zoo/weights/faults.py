@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from zoo.weights.cache import disk_fault
 from zoo.weights.retry import Fault
 
 BUSY = {408, 425, 429, 500, 502, 503, 504}
+# Where huggingface_hub resumes a file by itself, five times without progress.
+_RESUMED = {"ConnectError", "TimeoutException", "RemoteProtocolError"}
 _TOKEN = "set HF_TOKEN (https://huggingface.co/settings/tokens) or run `hf auth login`"
 
 
@@ -63,10 +66,15 @@ def explain_hub(
     if status is not None:
         return _explain_status(error, status, headers, what=what, endpoint=endpoint, repo=repo,
                                name=name, revision=revision)  # fmt: skip
-    for link in _chain(error):
-        if isinstance(link, OSError) and (fault := disk_fault(link, cache)) is not None:
-            return Fault(error=fault)
-    return explain_transport(error, what, endpoint, kinds)
+    disk = next(filter(None, (disk_fault(link, cache) for link in _chain(error))), None)
+    if disk is not None:
+        return Fault(error=disk)
+    request = _request(error)
+    host = f"{request.url.scheme}://{request.url.netloc.decode()}" if request else endpoint
+    fault = explain_transport(error, what, host, kinds)
+    if name and request is not None and request.method == "GET" and _RESUMED & kinds:
+        return Fault(error=fault.error)
+    return fault
 
 
 def explain_transport(error: Exception, what: str, host: str, kinds: set[str]) -> Fault:
@@ -100,7 +108,7 @@ def explain_transport(error: Exception, what: str, host: str, kinds: set[str]) -
             ),
             again=True,
         )
-    if "TimeoutException" in kinds or "TimeoutError" in kinds:
+    if {"TimeoutException", "TimeoutError", "Unanswered"} & kinds:
         return Fault(
             error=ServerError(
                 f"{host} did not go on sending {what} in time. Try again later, or raise "
@@ -222,6 +230,16 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _request(error: BaseException) -> Any:  # noqa: ANN401  httpx's or httpx2's, or None
+    """Return the request that failed; it need not have gone to the endpoint: large files move."""
+    for link in _chain(error):
+        with suppress(RuntimeError):  # httpx, of a request that was never made
+            request = getattr(link, "request", None)
+            if request is not None:
+                return request
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import os
-from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 from zoo.errors import DiskError, RepoNotFoundError
@@ -97,7 +97,7 @@ def _package_folder(package: str) -> Path:
         raise RepoNotFoundError(
             f"{package!r} is no package's import name; the source is `package:name/folder`."
         )
-    found = PathFinder.find_spec(package)
+    found = find_spec(package)  # of a top-level name: nothing is imported
     places = [] if found is None else list(found.submodule_search_locations or ())
     if not places:
         raise RepoNotFoundError(

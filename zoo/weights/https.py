@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
@@ -122,7 +123,7 @@ class HttpsSource:
         for last in (False, True):
             retried(lambda: self._receive(url, partial, name), lambda e: _explain(e, url, partial))
             try:
-                verify(partial, name, lock, pinned=pinned, remembered=False)
+                entry = verify(partial, name, lock, pinned=pinned, remembered=False)
             except IntegrityError:
                 with disk_errors(partial):
                     partial.unlink()
@@ -131,7 +132,7 @@ class HttpsSource:
                 continue
             with disk_errors(path):
                 os.replace(partial, path)
-            return verify(path, name, lock, pinned=pinned, remembered=False)
+            return replace(entry, path=str(path))
         raise AssertionError("the last attempt returns or raises")
 
     def _receive(self, url: str, partial: Path, name: str) -> None:

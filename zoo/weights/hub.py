@@ -183,19 +183,19 @@ class HubSource:
         try:
             with _guarded():
                 head = self._head(name, commit)
-                check_space(self._cache, head.size, name)
-            with _guarded():
-                path = hf_hub_download(
-                    self._repo,
-                    name,
-                    revision=commit,
-                    cache_dir=self._cache,
-                    endpoint=self._endpoint,
-                    etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                    tqdm_class=_bar(self._progress),
-                )
         except RemoteEntryNotFoundError as error:
             raise _Absent(f"{self.source} has no file {name!r} at {commit}.") from error
+        check_space(self._cache, head.size, name)
+        with _guarded():
+            path = hf_hub_download(
+                self._repo,
+                name,
+                revision=commit,
+                cache_dir=self._cache,
+                endpoint=self._endpoint,
+                etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+                tqdm_class=_bar(self._progress),
+            )
         return Path(path), head
 
     def _head(self, name: str, commit: str) -> _Head:

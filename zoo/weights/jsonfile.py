@@ -9,7 +9,7 @@ from typing import Any
 from zoo.errors import FormatError
 from zoo.weights.cache import disk_errors
 
-LIMIT = 64_000_000  # bytes; the largest tokenizer.json known has 34 MB
+LIMIT = 16_000_000  # bytes; indices of the largest checkpoints have 9 MB, configs a few KB
 
 
 def read_json(path: Path, name: str, *, unique: bool = False) -> Any:  # noqa: ANN401  JSON

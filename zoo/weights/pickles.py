@@ -73,7 +73,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
         raise
     except Exception as error:  # torch, pickle, zip and tar each raise their own
         text = str(error)
-        asked = _GLOBAL.search(text)
+        asked = _GLOBAL.search(text) or re.search("(TorchScript)", text)
         if asked is not None or ("weights_only" in text and "unsupported" in text.lower()):
             culprit = asked.group(1) if asked is not None else "something other than tensors"
             raise UnsafePickleError(
@@ -99,8 +99,9 @@ def _find(value: Any, path: Path, entry: str) -> dict[str, torch.Tensor]:  # noq
         tensors = _tensors(value)
         if tensors:
             return tensors
-        inner = {key: part for key, part in value.items() if _leads_to_tensors(part, _DEPTH)} \
-            if isinstance(value, dict) else {}  # fmt: skip
+        known: dict[tuple[int, int], bool] = {}
+        parts = value.items() if isinstance(value, dict) else ()
+        inner = {key: part for key, part in parts if _leads_to_tensors(part, _DEPTH, known)}
         if len(inner) > 1:
             names = ", ".join(repr(f"{trail}.{key}" if trail else str(key)) for key in inner)
             raise FormatError(
@@ -126,13 +127,22 @@ def _tensors(value: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401  as above
     }
 
 
-def _leads_to_tensors(value: Any, depth: int) -> bool:  # noqa: ANN401  as above
-    """Whether a dict has tensors under names, here or further in; an optimiser's state has not."""
+def _leads_to_tensors(value: Any, depth: int, known: dict[tuple[int, int], bool]) -> bool:  # noqa: ANN401
+    """Whether a dict has tensors under names, here or further in; an optimiser's state has not.
+
+    What was looked at is known: a few small dicts that hold each other many times over would else
+    take for ever.
+    """
     if not isinstance(value, dict) or depth == 0:
         return False
-    return bool(_tensors(value)) or any(
-        _leads_to_tensors(part, depth - 1) for key, part in value.items() if isinstance(key, str)
-    )
+    place = (id(value), depth)
+    if place not in known:
+        known[place] = bool(_tensors(value)) or any(
+            _leads_to_tensors(part, depth - 1, known)
+            for key, part in value.items()
+            if isinstance(key, str)
+        )
+    return known[place]
 
 
 def _save(tensors: dict[str, torch.Tensor], target: Path) -> None:

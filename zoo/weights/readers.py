@@ -84,8 +84,8 @@ def open_checkpoint(paths: Sequence[Path], parts: Mapping[str, Path] = NO_PARTS)
 def read_header(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return name to shape and dtype of each tensor in a file.
 
-    Our own look comes first: it bounds the memory that a header can claim and refuses a name that
-    stands twice. Offsets and sizes are then checked by safetensors itself.
+    Our own look bounds the memory that a header can claim and refuses a name that stands twice;
+    structure, offsets and sizes are checked by safetensors itself.
 
     Raises:
         FormatError: The file is not safetensors.
@@ -105,10 +105,8 @@ def read_header(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
                     f"{path} announces a header of {length:,} bytes; none in use is that large."
                 )
             data = file.read(length)
-    entries = parse_json(data, f"The header of {path}", unique=True)
-    if not isinstance(entries, dict):
-        raise FormatError(f"The header of {path} is no JSON object; the file is not safetensors.")
     _open(path, "np")
+    entries = parse_json(data, f"The header of {path}", unique=True)
     return {
         name: _shape_and_dtype(entry, name, path)
         for name, entry in entries.items()
