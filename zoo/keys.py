@@ -274,6 +274,7 @@ def _shapes(rule: Rule, sources: Sequence[Shape]) -> list[Shape]:
         shape.reverse()
     if rule.shape is not None:
         shape = list(_reshaped(shape, rule.shape))
+    shape = [1] * rule.lead + shape
     if len(rule.targets) > 1:
         if len(shape) <= rule.axis or shape[rule.axis] % len(rule.targets):
             return [IMPOSSIBLE] * len(rule.targets)
