@@ -16,6 +16,7 @@ from zoo.encoder import Encoder
 from zoo.errors import KeyMapError, OptionError
 from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live
+from zoo.nn.meta import on_meta
 from zoo.preprocess import preprocessor_for
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
 from zoo.weights import Checkpoint, Fetched, fetch_first, fetch_weights, open_checkpoint
@@ -88,7 +89,7 @@ def load_module(
     Raises:
         KeyMapError: The file does not cover the network exactly.
     """
-    with torch.device("meta"):
+    with on_meta():
         module = spec.config.build()
     state = module.state_dict()
     wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
