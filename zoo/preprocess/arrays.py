@@ -98,7 +98,8 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
             )
         # rounded, not cut: x / 255 * 255 is often a little less than x
         scaled = np.rint(array.astype(np.float64).clip(0, 1) * 255)
-        return scaled.astype(np.uint8)
+        whole: NDArray[np.uint8] = scaled.astype(np.uint8)
+        return whole
     if array.dtype.kind in "iu":
         if array.min() < 0 or array.max() > 255:
             raise InputError(

@@ -11,6 +11,8 @@ from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
 from zoo_vision.families.vit_layouts import TIMM_SOURCE, fused_layout, pixels, split_layout
 from zoo_vision.vit_config import ViTConfig
 
+PROJECTOR = "projection head of the training"
+
 DINO = Family(
     name="dino",
     title="Emerging Properties in Self-Supervised Vision Transformers",
@@ -21,8 +23,10 @@ DINO = Family(
     modality="image",
     keymaps=(
         fused_layout(
-            drop("head.*", "projection head of the training"),
-            drop("module.head.*", "projection head of the training"),
+            drop("head.*", PROJECTOR),
+            drop(
+                "module.head.*", PROJECTOR
+            ),  # where the backbone's keys begin with module.backbone.
             prefixes=("backbone.",),
         ),
         split_layout(prefixes=("vit.",)),

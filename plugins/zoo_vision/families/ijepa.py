@@ -16,7 +16,6 @@ SOURCE = (
     "https://github.com/facebookresearch/ijepa/blob/"
     "52c1ae95d05f743e000e8f10a1f3a79b10cff048/src/models/vision_transformer.py"
 )
-STUDENT = "the encoder in training; the paper evaluates the target encoder"
 
 IJEPA = Family(
     name="ijepa",
@@ -27,11 +26,7 @@ IJEPA = Family(
     license="cc-by-nc-4.0",
     modality="image",
     keymaps=(
-        fused_layout(
-            drop("encoder.*", STUDENT),
-            drop("predictor.*", "predictor of the pretraining"),
-            prefixes=("target_encoder.module.", "target_encoder."),
-        ),
+        fused_layout(),
         split_layout(
             drop("embeddings.mask_token", "token of masked image modelling"),
             prefixes=("ijepa.",),

@@ -45,7 +45,8 @@ ROWS = (
         config=ViTConfig(width=384, depth=12, heads=12, hidden=1536),
         weights=WeightsSpec(
             source="none",
-            files=(),
+            files=("vit-s-300ep.pth.tar", "model.safetensors"),
+            layout="timm",
             reason="no repository holds them, and no hash is known of the authors' file "
             "https://dl.fbaipublicfiles.com/moco-v3/vit-s-300ep/vit-s-300ep.pth.tar; "
             "fetch it yourself and pass weights=PATH",
