@@ -99,9 +99,9 @@ def _find(value: Any, path: Path, entry: str) -> dict[str, torch.Tensor]:  # noq
         tensors = _tensors(value)
         if tensors:
             return tensors
-        known: dict[tuple[int, int], bool] = {}
+        looked: dict[tuple[int, int], bool] = {}
         parts = value.items() if isinstance(value, dict) else ()
-        inner = {key: part for key, part in parts if _leads_to_tensors(part, _DEPTH, known)}
+        inner = {key: part for key, part in parts if _leads_to_tensors(part, _DEPTH, looked)}
         if len(inner) > 1:
             names = ", ".join(repr(f"{trail}.{key}" if trail else str(key)) for key in inner)
             raise FormatError(
