@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
-_GLOBAL = re.compile(r"(?:GLOBAL|global|class|function)\s+`?([A-Za-z_][\w.]*\.[\w.]+)")
+# What torch says of a pickle that wants more than tensors: a global's name, a kind of object, code.
+_ASKS = re.compile(r"GLOBAL (\S+)|Can only (?:create|build) .* but got (.+)|(TorchScript)")
 _DEPTH = 4  # levels of dicts around the tensors
 
 
@@ -73,9 +74,9 @@ def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
         raise
     except Exception as error:  # torch, pickle, zip and tar each raise their own
         text = str(error)
-        asked = _GLOBAL.search(text) or re.search("(TorchScript)", text)
-        if asked is not None or ("weights_only" in text and "unsupported" in text.lower()):
-            culprit = asked.group(1) if asked is not None else "something other than tensors"
+        asked = _ASKS.search(text)
+        if asked is not None:
+            culprit = next(filter(None, asked.groups()))
             raise UnsafePickleError(
                 f"{path} is a pickle that asks for {culprit}, and loading it would run code. It "
                 "was not executed. Use a file that holds tensors alone, best safetensors."
@@ -147,11 +148,14 @@ def _leads_to_tensors(value: Any, depth: int, known: dict[tuple[int, int], bool]
 
 def _save(tensors: dict[str, torch.Tensor], target: Path) -> None:
     """Write tensors, each with memory of its own: safetensors has neither ties nor strides."""
+    import torch
     from safetensors.torch import save_file
 
     seen: set[int] = set()
     own: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided:
+            raise FormatError(f"The tensor {name!r} is sparse; safetensors holds dense ones alone.")
         plain = tensor.detach().contiguous()
         storage = plain.untyped_storage()
         shared = storage.data_ptr() in seen or storage.nbytes() != plain.nbytes
