@@ -29,6 +29,8 @@ from tests.clip_reference import (
 from tests.reference import FLOAT64, images, relative_error
 from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.joint import JointEncoder
+from zoo.weights import pull
+from zoo_multimodal.families.towers import TOKENIZER
 
 VOCAB = 120
 
@@ -151,6 +153,26 @@ def test_a_repository_of_the_hub_pins_both_towers_to_one_commit(
     assert hub.count("GET", "open_clip_model.safetensors") == 1
 
 
+def test_a_repository_without_a_tokenizer_gets_openais_and_needs_no_network_again(
+    hub: Any, open_clip_folder: Path
+) -> None:
+    files = {path.name: path.read_bytes() for path in open_clip_folder.iterdir()}
+    tokenizer = files.pop("tokenizer.json")
+    hub.add_repo("someone/bare-clip", files)
+    hub.add_repo(TOKENIZER.repo, {"tokenizer.json": tokenizer}, commit=TOKENIZER.revision)
+    image, text = zoo.resolve("hf:someone/bare-clip")
+
+    first = zoo.load(text).encode("a cat")
+    pulled = pull(text)
+    hub.requests.clear()
+    again = zoo.load(text).encode("a cat")
+
+    np.testing.assert_array_equal(first, again)
+    assert hub.requests == []
+    assert pulled.files["tokenizer.json"].read_bytes() == tokenizer
+    assert image.weights == text.weights
+
+
 REFUSED = {
     "ModifiedResNet": {"model_cfg__vision_cfg__layers": [3, 4, 6, 3]},
     "timm_model_name": {"model_cfg__vision_cfg__timm_model_name": "vit_base_patch16_siglip_224"},
@@ -239,5 +261,8 @@ def test_a_folder_without_a_tokenizer_takes_openais(tmp_path: Path) -> None:
     _, text = zoo.resolve(str(tmp_path))
 
     home = text.preprocess.tokenizer_home
-    assert home.source == "hf:openai/clip-vit-base-patch32"
-    assert home.revision == zoo.info("clip-b32-text").weights.revision
+    assert home == TOKENIZER
+    assert (home.source, home.revision) == (
+        zoo.info("clip-b32-text").weights.source,
+        zoo.info("clip-b32-text").weights.revision,
+    )
