@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,11 @@ def ids_and_mask(config: BertConfig, length: int) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def rewrite(folder: Path, rename: dict[str, str]) -> None:
-    """Rename parts of the keys in a folder's weights file."""
+def rewrite(folder: Path, rename: Callable[[str], str]) -> None:
+    """Rename the keys in a folder's weights file."""
     path = folder / "model.safetensors"
-    tensors = {}
-    for key, tensor in load_file(path).items():
-        for old, new in rename.items():
-            key = key.replace(old, new)
-        tensors[key] = tensor.clone()
-    save_file(tensors, path, metadata={"format": "pt"})
+    tensors = {rename(key): tensor.clone() for key, tensor in load_file(path).items()}
+    save_file(tensors, path)
 
 
 def edit_json(path: Path, **changes: object) -> None:
