@@ -217,6 +217,13 @@ def test_a_pickle_of_tensors_is_converted(tmp_path: Path, name: str, zipped: boo
     assert_same(fetch(tmp_path / name), TENSORS)
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_any_protocol_that_torch_reads_is_read_in_silence(tmp_path: Path, protocol: int) -> None:
+    torch.save(TENSORS, tmp_path / "x.bin", pickle_protocol=protocol)
+
+    assert_same(fetch(tmp_path / "x.bin"), TENSORS)
+
+
 def test_a_pickle_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(TENSORS, tmp_path / "x.bin")
     fetch(tmp_path / "x.bin")
@@ -345,8 +352,10 @@ def test_a_pickle_without_named_tensors_is_refused(tmp_path: Path, value: Any) -
 def test_a_file_that_is_no_pickle_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.bin").write_bytes(data)
 
-    with pytest.raises(FormatError, match="no file of tensors"):
+    with pytest.raises(FormatError, match="no file of tensors") as caught:
         fetch(tmp_path / "x.bin")
+
+    assert "weights_only" not in str(caught.value)  # torch advises to execute the file
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -358,6 +367,15 @@ def test_a_pickle_that_was_cut_off_is_refused(tmp_path: Path, zipped: bool) -> N
         (tmp_path / "x.bin").write_bytes(data[:length])
         with pytest.raises((FormatError, UnsafePickleError)):  # half a name is a foreign one
             fetch(tmp_path / "x.bin")
+
+
+def test_a_zip_that_claims_to_span_disks_is_read_as_torch_reads_it(tmp_path: Path) -> None:
+    torch.save(TENSORS, tmp_path / "x.bin")
+    data = bytearray((tmp_path / "x.bin").read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 4] = 7  # the number of the disk; Python's zipfile raises
+    (tmp_path / "x.bin").write_bytes(data)
+
+    assert_same(fetch(tmp_path / "x.bin"), TENSORS)
 
 
 def test_dicts_that_hold_each_other_many_times_do_not_take_for_ever(tmp_path: Path) -> None:

@@ -248,6 +248,17 @@ def test_a_row_that_pins_other_bytes_refuses_the_hubs_without_fetching_them_twic
     assert blob(tmp_path).read_bytes() == DATA  # what the Hub holds is not thrown away
 
 
+def test_a_pin_holds_for_the_file_of_that_name_and_no_other(hub: Hub) -> None:
+    hub.add_repo("org/name", {"model.safetensors": DATA, "2_Dense/model.safetensors": OTHER})
+    spec = WeightsSpec(source="hf:org/name", sha256={"model.safetensors": SHA256},
+                       parts={"dense.": "2_Dense/model.safetensors"})  # fmt: skip
+
+    fetched = fetch_weights(spec)
+
+    assert fetched.parts["dense."].read_bytes() == OTHER
+    assert fetched.sha256["model.safetensors"] == SHA256
+
+
 def test_a_row_may_pin_the_beginning_of_a_hash(hub: Hub) -> None:
     hub.add_repo("org/name", {"model.safetensors": DATA})
     pin = {"model.safetensors": SHA256[:8].upper()}

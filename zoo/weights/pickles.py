@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import zipfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
 # What torch says of a pickle that wants more than tensors: a global's name, a kind of object, code.
 _ASKS = re.compile(r"GLOBAL (\S+)|Can only (?:create|build) .* but got (.+)|(TorchScript)")
+_ZIP = b"PK\x03\x04"
 _DEPTH = 4  # levels of dicts around the tensors
 
 
@@ -66,10 +67,13 @@ def read_tensors(path: Path, *, entry: str = "") -> dict[str, torch.Tensor]:
 def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
     import torch
 
-    with disk_errors(path):
-        mapped = zipfile.is_zipfile(path)
+    with disk_errors(path), path.open("rb") as file:
+        mapped = file.read(len(_ZIP)) == _ZIP  # the older format cannot be mapped
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
+        with warnings.catch_warnings():
+            # Of old storages and protocols, in files that are read rightly all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except MemoryError:
         raise
     except Exception as error:  # torch, pickle, zip and tar each raise their own
@@ -81,10 +85,12 @@ def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
                 f"{path} is a pickle that asks for {culprit}, and loading it would run code. It "
                 "was not executed. Use a file that holds tensors alone, best safetensors."
             ) from error
-        lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+        # What stands before it advises to execute the file.
+        text = text.rpartition("WeightsUnpickler error:")[2]
+        reason = next(filter(None, map(str.strip, text.splitlines())), type(error).__name__)
         raise FormatError(
-            f"{path} is no file of tensors that PyTorch can read ({lines[0].strip()[:200]}). "
-            "Delete it and fetch it again."
+            f"{path} is no file of tensors that PyTorch can read ({reason[:200]}). Delete it and "
+            "fetch it again."
         ) from error
 
 
