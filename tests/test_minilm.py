@@ -22,12 +22,22 @@ COSINE = 0.404559
 # Of one component of a unit vector, in float32: sums in another order.
 LARGEST_DIFFERENCE = 1e-6
 
-ODD_WORDS = tuple(
-    "na\u00efve \u00c5ngstr\u00f6m stra\u00dfe e\u0301clair \u4f60\u597d \u65e5\u672c\u8a9e "
-    "\u0645\u0631\u062d\u0628\u0627 "
-    "\u041f\u0440\u0438\u0432\u0435\u0442 \uff26\uff35\uff2c\uff2c \U0001f600 "
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467 3.14159 http://example.com/?q=1 [SEP] C++ o'clock, "
-    "antidisestablishmentarianism".split()
+ODD_WORDS = (
+    *(
+        "na\u00efve",
+        "\u00c5ngstr\u00f6m",
+        "stra\u00dfe",
+        "e\u0301clair",
+        "\uff26\uff35\uff2c\uff2c",
+    ),
+    *("\u4f60\u597d", "\u65e5\u672c\u8a9e", "\u0645\u0631\u062d\u0628\u0627"),
+    *(
+        "\u041f\u0440\u0438\u0432\u0435\u0442",
+        "\U0001f600",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    ),
+    *("3.14159", "http://example.com/?q=1", "[SEP]", "C++", "o'clock,"),
+    "antidisestablishmentarianism",
 )
 
 
