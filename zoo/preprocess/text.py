@@ -44,7 +44,7 @@ class TextPreprocessor:
         FormatError: The file is broken.
     """
 
-    # Sorting so many by length leaves hardly any padding, and an interrupt loses no more than these.
+    # So many, sorted, leave hardly any padding, and an interrupt loses no more than these.
     window = 1024
 
     def __init__(
