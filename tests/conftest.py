@@ -11,7 +11,6 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ZOO_CACHE"] = tempfile.mkdtemp(prefix="zoo-tests-")
-atexit.register(shutil.rmtree, os.environ["ZOO_CACHE"], ignore_errors=True)
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -20,6 +19,8 @@ import pytest
 import torch
 
 from tests.hub import hub as hub  # a fixture for all tests that fetch
+
+atexit.register(shutil.rmtree, os.environ["ZOO_CACHE"], ignore_errors=True)
 
 
 def _torchvision_runs() -> bool:

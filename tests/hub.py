@@ -127,13 +127,13 @@ class Hub:
 
     def add_repo(
         self, name: str, files: Mapping[str, bytes], *, branch: str = "main",
-        gated: bool = False, private: bool = False,
+        gated: bool = False, private: bool = False, commit: str | None = None,
     ) -> str:  # fmt: skip
         """Add a repository, or a new commit to one; returns the commit."""
         digest = hashlib.sha1(name.encode(), usedforsecurity=False)
         for file, data in sorted(files.items()):
             digest.update(f"\0{file}\0{len(data)}\0".encode() + data)
-        commit = digest.hexdigest()
+        commit = commit or digest.hexdigest()
         repo = Repo(commit=commit, files=dict(files), gated=gated, private=private)
         self._repos.setdefault(name, {}).update({branch: repo, commit: repo})
         return commit
@@ -199,18 +199,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _answer(self, method: str) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = urlsplit(self.path).path
         api = re.fullmatch(r"/api/models/(.+?)(?:/(revision|tree)/([^/]+).*)?", path)
-        file = re.fullmatch(r"/(.+?)/resolve/([^/]+|refs/[^/]+/[^/]+)/(.+)", path)
-        cdn = re.fullmatch(r"/cdn/([0-9a-f]{64})", path)
+        file = re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path)
+        cdn = re.fullmatch(r"/cdn/([0-9a-f]{64})(?:/.*)?", path)
         token = self.headers.get("Authorization")
         if api:
             fault = self.owner.note(Request(on="API", file=api[1], token=token))
-            self._api(api[1], api[2] or "revision", api[3] or "main", fault)
+            self._api(api[1], api[2] or "revision", unquote(api[3] or "main"), fault)
         elif cdn and (found := self.owner.large(cdn[1])):
             self._send_file(method, *found, fault=self._note(method, found[0], token))
         elif file:
-            self._resolve(method, file[1], unquote(file[2]), file[3], token)
+            self._resolve(method, file[1], unquote(file[2]), unquote(file[3]), token)
         else:
             self._refuse(404, {})
 

@@ -145,7 +145,7 @@ def test_debug_shows_the_traceback(run: Zoo, monkeypatch: pytest.MonkeyPatch) ->
         run("info", "dinov2-b16")
 
 
-@pytest.mark.parametrize("words", [("lsit",), ("list", "--no-such"), ("info",), ("embed", "hog")])
+@pytest.mark.parametrize("words", [("listt",), ("list", "--no-such"), ("info",), ("embed", "hog")])
 def test_wrong_usage_exits_with_2(run: Zoo, words: tuple[str, ...]) -> None:
     ran = run(*words)
     assert ran.code == 2
@@ -153,7 +153,7 @@ def test_wrong_usage_exits_with_2(run: Zoo, words: tuple[str, ...]) -> None:
 
 
 def test_a_mistyped_command_is_offered_what_was_meant(run: Zoo) -> None:
-    assert "'list'" in run("lsit").err
+    assert "'list'" in run("listt").err
 
 
 @pytest.mark.parametrize("name", COMMANDS)

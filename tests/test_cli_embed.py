@@ -211,14 +211,14 @@ def test_a_table_asks_for_its_column(run: Zoo, bert: Path, tmp_path: Path) -> No
 def test_a_folder_is_searched_for_images(run: Zoo, tmp_path: Path) -> None:
     deep = tmp_path / "photos" / "deep"
     deep.mkdir(parents=True)
-    shutil.copy(samples.images()[0], deep / "one.JPG")
-    shutil.copy(samples.images()[1], tmp_path / "photos" / "two.jpg")
+    shutil.copy(samples.images()[1], deep / "one.JPG")
+    shutil.copy(samples.images()[0], tmp_path / "photos" / "two.jpg")
     (deep / "readme.md").write_text("no image")
     out = tmp_path / "out.npy"
     assert run("embed", "hog", tmp_path / "photos", "-o", out).code == 0
     rows = notes_of(out)
     assert [row["source"] for row in rows] == [
-        str(deep / "one.JPG"), str(tmp_path / "photos" / "two.jpg"),
+        str(tmp_path / "photos" / "two.jpg"), str(deep / "one.JPG"),
     ]  # fmt: skip
     assert rows[0]["sha256"] == sha256(samples.images()[0].read_bytes())
     assert rows[0]["row"] is None
@@ -261,7 +261,7 @@ def test_a_missing_input_points_to_the_option_for_texts(
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"fine\n\xff\xfe\n")
-    with pytest.raises(InputError, match=r"bad\.txt is not UTF-8"):
+    with pytest.raises(InputError, match=r"bad\.txt cannot be read: .*utf-8"):
         list(read_items([str(tmp_path / "bad.txt")], modality="text", column=None))
 
 
@@ -394,6 +394,29 @@ def test_half_written_rows_are_done_again(run: Zoo, bert: Path, unfinished: Path
     assert table["index"].to_pylist() == list(range(MANY))
     whole = encode(bert, [line.rstrip("\n") for line in lines()])
     np.testing.assert_allclose(np.array(table["vector"].to_pylist()), whole, atol=CLOSE)
+
+
+LIMITED = """
+import resource, sys
+import zoo.cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # bytes; the disk as good as full
+sys.exit(zoo.cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_no_result(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LIMITED, "embed", "hog", *samples.images(), "-o", "out.npy"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "Error: No space left" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "out.npy").exists()
 
 
 def test_two_processes_cannot_write_one_result(run: Zoo, bert: Path, notes: Path) -> None:

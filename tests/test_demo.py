@@ -86,7 +86,7 @@ def test_the_hub_counts_as_away_when_offline_or_silent(
     assert row.weights.repo is not None
     assert demo.hub_answers() is False, "the Hub has no such repository yet"
     assert row.weights.revision is not None
-    hub.add_repo(row.weights.repo, {"config.json": b"{}"}, branch=row.weights.revision)
+    hub.add_repo(row.weights.repo, {"config.json": b"{}"}, commit=row.weights.revision)
     assert demo.hub_answers() is True
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert demo.hub_answers() is False

@@ -2,8 +2,8 @@
 
 scikit-image's compiled histogram adds magnitudes up in C floats, so its own float64 answer is good
 to about 5e-8. `histograms` repeats it in NumPy in either precision: in float32 it gives
-scikit-image's bits, which shows that it is the same algorithm, and in float64 it is what our float64
-is held to.
+scikit-image's bits, which shows that it is the same algorithm, and in float64 it is the reference
+for our float64.
 """
 
 from __future__ import annotations

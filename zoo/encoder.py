@@ -258,6 +258,7 @@ class Encoder:
             preprocessor=self._preprocessor,
             ask=Ask(role=role, prompt=prompt, prompt_name=prompt_name),
             runs=[runner(backend) for backend in backends],
+            lanes=[] if device else [runner(lane) for lane in self.backend.lanes()],
             budget=backends[0].budget(),
             batch_size=batch_size,
             on_error=on_error,

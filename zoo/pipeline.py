@@ -30,6 +30,7 @@ def stream(
     budget: int,
     batch_size: int | None,
     on_error: OnError,
+    lanes: Sequence[Run] = (),
 ) -> Iterator[tuple[int, Any]]:
     """Yield (index, result) in order; a skipped item yields (index, InputError).
 
@@ -41,6 +42,8 @@ def stream(
         budget: Most that a batch may cost, padding included.
         batch_size: Exact number of samples a batch instead of the budget.
         on_error: What a bad item does.
+        lanes: Narrower runners that share the device of the only one in `runs`, and its budget;
+            taken where there are at least two batches for each.
 
     Raises:
         InputError: A bad item, unless they are skipped.
@@ -56,31 +59,36 @@ def stream(
 
     with (
         ThreadPoolExecutor(1, thread_name_prefix="zoo-prepare") as ahead,
-        ThreadPoolExecutor(len(runs), thread_name_prefix="zoo-run") as runners,
+        ThreadPoolExecutor(max(len(runs), len(lanes)), thread_name_prefix="zoo-run") as runners,
     ):
-        idle: queue.SimpleQueue[Run] = queue.SimpleQueue()
-        for run in runs:
-            idle.put(run)
         upcoming = ahead.submit(prepare)
         while ready := upcoming.result():
             upcoming = ahead.submit(prepare)
             bad = [sample for _, sample in ready if isinstance(sample, InputError)]
             if bad and on_error == "raise":
                 raise bad[0]
-            yield from _window(ready, preprocessor, runners, idle, budget, batch_size, len(runs))
+            good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
+            crew, batches = runs, plan_batches(good, budget=budget, batch_size=batch_size)
+            if lanes:
+                small = plan_batches(good, budget=budget // len(lanes), batch_size=batch_size)
+                if len(small) >= 2 * len(lanes):
+                    crew, batches = lanes, small
+            results = _run(batches, crew, preprocessor, runners)
+            for index, sample in ready:
+                yield index, sample if isinstance(sample, InputError) else results[index]
 
 
-def _window(
-    ready: list[tuple[int, Sample | InputError]],
+def _run(
+    batches: Sequence[list[tuple[int, Sample]]],
+    crew: Sequence[Run],
     preprocessor: Preprocessor,
     runners: ThreadPoolExecutor,
-    idle: queue.SimpleQueue[Run],
-    budget: int,
-    batch_size: int | None,
-    devices: int,
-) -> Iterator[tuple[int, Any]]:
-    results: dict[int, Any] = {i: s for i, s in ready if isinstance(s, InputError)}
-    good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
+) -> dict[int, Any]:
+    """Return index -> result of one window, each batch run by whoever is idle."""
+    results: dict[int, Any] = {}
+    idle: queue.SimpleQueue[Run] = queue.SimpleQueue()
+    for run in crew:
+        idle.put(run)
 
     def work(batch: list[tuple[int, Sample]]) -> None:
         run = idle.get()
@@ -91,16 +99,18 @@ def _window(
         for (index, _), output in zip(batch, outputs, strict=True):
             results[index] = output
 
-    batches = plan_batches(good, budget=budget, batch_size=batch_size)
-    if devices == 1:  # on this thread: an interrupt stops at the next batch
+    if len(crew) == 1:  # on this thread: an interrupt stops at the next batch
         for batch in batches:
             work(batch)
-    else:
-        pending: list[Future[None]] = [runners.submit(work, batch) for batch in batches]
+        return results
+    pending: list[Future[None]] = [runners.submit(work, batch) for batch in batches]
+    try:
         for future in pending:
             future.result()
-    for index, _ in ready:
-        yield index, results[index]
+    finally:
+        for future in pending:
+            future.cancel()
+    return results
 
 
 def plan_batches(

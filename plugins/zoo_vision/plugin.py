@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zoo import hookimpl
+from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
 from zoo_vision.families import deit, dino, dinov2, ijepa, mae, moco_v3, resnet, vit
+from zoo_vision.resnet_checkpoint import resnet_checkpoint
 
 
 @hookimpl
@@ -14,3 +16,13 @@ def zoo_models() -> Iterable[ModelSpec]:
     """Return all rows of this package."""
     for family in (vit, deit, dino, dinov2, mae, moco_v3, ijepa, resnet):
         yield from family.ROWS
+
+
+@hookimpl
+def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
+    """Recognise the repositories of this package's architectures."""
+    for recognise in (resnet_checkpoint,):
+        rows = recognise(files)
+        if rows:
+            return rows
+    return None

@@ -26,6 +26,13 @@ class Backend(Protocol):
         """
         ...
 
+    def lanes(self) -> Sequence[Backend]:
+        """Return narrower backends that share this one's device and keep it busier together.
+
+        Each runs on a thread of its own; empty where one run at a time is best.
+        """
+        ...
+
     def numpy(self, value: Any) -> Array:  # noqa: ANN401  a backend's own array
         """Return a backend's array as numpy, floats as float32."""
         ...

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
+import stat
 import sys
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Iterator
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -126,14 +129,23 @@ def cache() -> Report:
 
 def _folder(path: Path) -> Report:
     there = next(parent for parent in (path, *path.parents) if parent.exists())
-    files = [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+    sizes = list(_sizes(path))
     return {
         "path": str(path),
-        "files": len(files),
-        "bytes": sum(file.stat().st_size for file in files),
+        "files": len(sizes),
+        "bytes": sum(sizes),
         "free_bytes": shutil.disk_usage(there).free,
         "writable": there.is_dir() and os.access(there, os.W_OK | os.X_OK),
     }
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Yield the sizes of files; what another process removes meanwhile is left out."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()  # the Hub's cache links to files that it holds elsewhere
+            if stat.S_ISREG(status.st_mode):
+                yield status.st_size
 
 
 def hub(network: bool) -> Report:

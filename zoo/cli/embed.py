@@ -135,7 +135,8 @@ def command(
 
     part = out.with_name(out.name + ".part")
     total = None
-    if sys.stderr.isatty() and STDIN not in inputs:
+    once = STDIN in inputs or any(Path(name).is_fifo() for name in inputs)  # cannot be read twice
+    if sys.stderr.isatty() and not once:
         again = read_items(inputs, modality=row.modality, texts=texts, column=column)
         total = sum(1 for _ in again)
     everything = _chain(first, items)

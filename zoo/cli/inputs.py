@@ -6,6 +6,7 @@ import csv
 import glob
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,64 +85,79 @@ def read_items(
         yield Item(value=text, source=LITERAL, row=row)
     for name in inputs:
         if name == STDIN:
-            yield from _lines(sys.stdin, name, Path(), modality)
+            try:
+                yield from _lines(sys.stdin, name, Path(), modality)
+            except UnicodeDecodeError as error:
+                raise InputError(f"stdin cannot be read: {error}") from error
             continue
         for path in _expand(name, SUFFIXES[modality]):
             yield from _file(path, modality, column)
 
 
-def _expand(name: str, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files that an argument stands for, sorted."""
+def _expand(name: str, suffixes: frozenset[str]) -> Iterator[Path]:
+    """Yield the files that an argument stands for, in an order that does not change."""
     path = Path(name).expanduser()
     if path.is_dir():
-        found = [file for file in path.rglob("*") if file.suffix.lower() in suffixes]
-        found = sorted(file for file in found if file.is_file())
-        if not found:
-            raise InputError(f"The folder {name!r} holds no {', '.join(sorted(suffixes))} file.")
-        return found
-    if path.exists():  # first, because a file's name may hold a bracket
-        return [path]
-    if glob.has_magic(name):
-        matches = sorted(glob.glob(str(path), recursive=True))
-        found = [file for match in matches for file in _matched(Path(match), suffixes)]
-        if found:
-            return found
-    hint = "Nothing matches" if glob.has_magic(name) else "There is no file or folder"
-    raise InputError(f"{hint} {name!r}. A literal text goes after {LITERAL}.")
+        files: Iterable[Path] = _walk(path, suffixes)
+        empty = f"The folder {name!r} holds no {', '.join(sorted(suffixes))} file."
+    elif path.exists():  # before globs, because a file's name may hold a bracket
+        files, empty = [path], ""
+    elif glob.has_magic(name):
+        files = _glob(str(path), suffixes | TABLES.keys())
+        empty = f"Nothing matches {name!r}. A literal text goes after {LITERAL}."
+    else:
+        files = []
+        empty = f"There is no file or folder {name!r}. A literal text goes after {LITERAL}."
+    found = False
+    for file in files:
+        found = True
+        yield file
+    if not found:
+        raise InputError(empty)
 
 
-def _matched(path: Path, suffixes: frozenset[str]) -> list[Path]:
-    # `**` also matches folders, whose files it matches one by one as well
-    return [path] if path.is_file() and path.suffix.lower() in suffixes | TABLES.keys() else []
+def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
+    """Yield a folder's files, then those of its folders; at most one folder's names are held."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.suffix.lower() in suffixes and path.is_file():
+                yield path
+
+
+def _glob(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        path = Path(name)
+        if path.suffix.lower() in suffixes and path.is_file():  # `**` matches folders too
+            yield path
 
 
 def _file(path: Path, modality: Modality, column: str | None) -> Iterator[Item]:
     suffix = path.suffix.lower()
-    if suffix in TABLES:
-        if column is None:
-            raise OptionError(f"{path} is a table: say which column to encode with --column NAME.")
-        read = _json_lines if suffix == ".jsonl" else _delimited
-        try:
+    if suffix not in TABLES and suffix not in LINES and modality != "text":
+        yield Item(value=path, source=str(path))
+        return
+    if suffix in TABLES and column is None:
+        raise OptionError(f"{path} is a table: say which column to encode with --column NAME.")
+    try:
+        if suffix in TABLES and column is not None:
+            read = _json_lines if suffix == ".jsonl" else _delimited
             for row, text in read(path, column):
                 yield _listed(text, str(path), row, path.parent, modality)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path} cannot be read as a table: {error}") from error
-    elif modality == "text" or suffix in LINES:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from _lines(file, str(path), path.parent, modality)
-    else:
-        yield Item(value=path, source=str(path))
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                yield from _lines(file, str(path), path.parent, modality)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
 
 
 def _lines(lines: Iterable[str], source: str, folder: Path, modality: Modality) -> Iterator[Item]:
     """Yield an item a line; a blank line is a text of its own, but no path."""
-    try:
-        for row, line in enumerate(lines, start=1):
-            text = line.removesuffix("\n")
-            if text.strip() or modality == "text":
-                yield _listed(text, source, row, folder, modality)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text: {error}") from error
+    for row, line in enumerate(lines, start=1):
+        text = line.removesuffix("\n")
+        if text.strip() or modality == "text":
+            yield _listed(text, source, row, folder, modality)
 
 
 def _listed(text: str, source: str, row: int, folder: Path, modality: Modality) -> Item:

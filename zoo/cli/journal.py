@@ -19,8 +19,9 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
-from zoo.errors import DiskError, OptionError
+from zoo.errors import OptionError
 from zoo.preprocess import Array
+from zoo.weights.cache import disk_errors, write_whole
 
 BYTES = 4  # of a float32
 FLUSH = 256  # rows; what a power cut may cost
@@ -40,7 +41,7 @@ class Journal:
 
     Raises:
         OptionError: The folder belongs to another question, or another process writes to it.
-        DiskError: The folder cannot be made.
+        DiskError: The folder cannot be made or written.
     """
 
     def __init__(
@@ -52,19 +53,18 @@ class Journal:
         self._rows = folder / "rows.jsonl"
         self._vectors = folder / "vectors.f32"
         self._pending: list[tuple[Record, Array | None]] = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DiskError(f"The folder {folder} cannot be made: {error}") from error
         self._lock = FileLock(folder / "lock")
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise OptionError(f"Another process is writing to {folder}.") from error
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise OptionError(f"Another process is writing to {folder}.") from error
-        try:
-            if restart:
-                self._state.unlink(missing_ok=True)
-            self._begin(json.loads(json.dumps({**asked, "width": width})))
+            with disk_errors(folder):
+                if restart:
+                    self._state.unlink(missing_ok=True)
+                self._begin(json.loads(json.dumps({**asked, "width": width})))
         except BaseException:
             self._lock.release()
             raise
@@ -86,7 +86,7 @@ class Journal:
         else:
             for path in (self._rows, self._vectors):
                 path.write_bytes(b"")
-            self._state.write_text(json.dumps(asked), encoding="utf-8")
+            write_whole(self._state, json.dumps(asked).encode())
         self.items, self.count, end = self._survey()
         with self._rows.open("r+b") as file:
             file.truncate(end)
@@ -130,14 +130,15 @@ class Journal:
         """Write what is pending."""
         if not self._pending:
             return
-        vectors = [vector for _, vector in self._pending if vector is not None]
-        with self._vectors.open("ab") as file:
-            file.writelines(np.ascontiguousarray(row, dtype="<f4").tobytes() for row in vectors)
-        with self._rows.open("a", encoding="utf-8") as text:
-            text.writelines(json.dumps(record) + "\n" for record, _ in self._pending)
-        self.items += len(self._pending)
+        pending, self._pending = self._pending, []  # never twice, should the disk be full
+        vectors = [vector for _, vector in pending if vector is not None]
+        with disk_errors(self.folder):
+            with self._vectors.open("ab") as file:
+                file.writelines(np.ascontiguousarray(row, dtype="<f4").tobytes() for row in vectors)
+            with self._rows.open("a", encoding="utf-8") as text:
+                text.writelines(json.dumps(record) + "\n" for record, _ in pending)
+        self.items += len(pending)
         self.count += len(vectors)
-        self._pending.clear()
 
     def records(self) -> Iterator[Record]:
         """Yield all items that were written, skipped ones too."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from zoo.cli.journal import Journal
 from zoo.errors import MissingExtraError
+from zoo.weights.cache import disk_errors
 
 Facts = Mapping[str, str | None]
 """What all rows share: model and revision."""
@@ -26,12 +27,13 @@ Writer = Callable[[Path, Journal, Facts], None]
 def write(out: Path, journal: Journal, facts: Facts) -> None:
     """Write the result; nothing appears under its final name before it is complete."""
     ready = journal.folder / "result"
-    WRITERS[out.suffix](ready, journal, facts)
-    if out.suffix in SIDECAR:
-        notes = journal.folder / "notes"
-        _write_notes(notes, journal, facts)
-        os.replace(notes, sidecar(out))
-    os.replace(ready, out)
+    with disk_errors(out):
+        WRITERS[out.suffix](ready, journal, facts)
+        if out.suffix in SIDECAR:
+            notes = journal.folder / "notes"
+            _write_notes(notes, journal, facts)
+            os.replace(notes, sidecar(out))
+        os.replace(ready, out)
 
 
 def sidecar(out: Path) -> Path:

@@ -176,7 +176,7 @@ def _clean_clip(text: str) -> str:
     """Clean up as CLIP's authors do (open_clip/tokenizer.py, `_clean_lower`).
 
     ftfy does more than repair wrong encodings: it makes curly quotes straight, splits ligatures and
-    narrows full-width letters, so that most texts of the web come out with other tokens without it.
+    narrows full-width letters, so that many texts would come out with other tokens without it.
     """
     import ftfy  # slow to import, and few models need it
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo.errors import DiskError, WeightsError
@@ -104,10 +104,13 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("ab")
     with handle:
-        if sys.platform == "win32":
-            msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        # Some network disks have no locks. Files are replaced whole there too; what two processes
+        # do at once is then done twice.
+        with suppress(OSError):
+            if sys.platform == "win32":
+                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+            else:
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

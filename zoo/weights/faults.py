@@ -160,6 +160,8 @@ def _explain_status(
     repo: str, name: str, revision: str,
 ) -> Fault:  # fmt: skip
     code = next((headers[key] for key in headers if key.lower() == "x-error-code"), "")
+    said = next((headers[key] for key in headers if key.lower() == "x-error-message"), "")
+    reason = f": {said[:200]!r}" if said else ""
     page = f"{endpoint}/{repo}"
     found: WeightsError
     if code == "RevisionNotFound":
@@ -180,7 +182,7 @@ def _explain_status(
         )
     elif status == 403:
         found = GatedError(
-            f"The Hub refuses {what} (HTTP 403: {_first_line(error)}). Accept the licence at "
+            f"The Hub refuses {what} (HTTP 403{reason}). Accept the licence at "
             f"{page} if it has one, and check that the token may read it: {_TOKEN}."
         )
     elif status == 404:

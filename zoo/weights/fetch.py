@@ -209,8 +209,9 @@ def _first(
 
 
 def _pin(spec: WeightsSpec, name: str) -> str:
-    """Return the row's sha256 of a file, given by its full or its last name."""
-    return spec.sha256.get(name) or spec.sha256.get(name.rpartition("/")[2]) or ""
+    """Return the row's sha256 of a file, given by its full name or by that in the subfolder."""
+    inner = name.removeprefix(f"{spec.subfolder}/") if spec.subfolder else name
+    return spec.sha256.get(name) or spec.sha256.get(inner) or ""
 
 
 def _shards(

@@ -8,7 +8,6 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +35,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage, newurl: str,
     ) -> urllib.request.Request | None:  # fmt: skip
         if urlsplit(newurl).scheme != "https":
+            fp.close()
             raise ServerError(
                 f"{req.full_url} redirects to {newurl[:200]}, which is not https; refused."
             )
@@ -63,16 +63,9 @@ class HttpsSource:
 
     revision = None
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        progress: bool = False,
-        handlers: Callable[[], list[urllib.request.BaseHandler]] = secure_handlers,
-    ) -> None:
+    def __init__(self, url: str, *, progress: bool = False) -> None:
         self.source = url
         self._progress = progress
-        self._handlers = handlers
         self._lock: Lock | None = None
 
     def names(self) -> frozenset[str]:
@@ -142,11 +135,12 @@ class HttpsSource:
         if have:
             request.add_header("Range", f"bytes={have}-")
         opener = urllib.request.OpenerDirector()
-        for handler in self._handlers():
+        for handler in secure_handlers():
             opener.add_handler(handler)
         try:
             response: Any = opener.open(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code != 416 or not have:
                 raise
             partial.unlink()  # the file is shorter than what we have: begin again

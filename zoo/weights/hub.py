@@ -8,17 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from zoo.errors import RepoNotFoundError, ServerError
-from zoo.weights.cache import check_space, disk_errors, hub_cache
-from zoo.weights.faults import BUSY, Answered, Unanswered, explain_hub, offline
+from zoo.errors import RepoNotFoundError
+from zoo.weights.cache import check_space, disk_errors, exclusive, hub_cache
+from zoo.weights.faults import explain_hub, offline
+from zoo.weights.guard import guarded, progress_bar
 from zoo.weights.lock import Entry, Lock, read_lock, remember
 from zoo.weights.names import checked
 from zoo.weights.retry import Fault, retried
@@ -28,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ETAG = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _TRUE = {"1", "on", "yes", "true"}
 
 
@@ -91,7 +86,14 @@ class HubSource:
             return known
         if known is None and lock.lacks(name):
             return None
-        here = self._here(name, known)
+        with exclusive(lock.path.with_suffix(".busy")):
+            # Another process may have fetched it while we waited.
+            self._lock = read_lock(self.source, self.revision)
+            return self._fetch(name, pinned, self._lock)
+
+    def _fetch(self, name: str, pinned: str, lock: Lock) -> Entry | None:
+        """Verify what is here, or bring it here."""
+        here = self._here(name, lock.files.get(name))
         if here is None:
             return self._download(name, pinned)
         try:
@@ -139,7 +141,7 @@ class HubSource:
         def ask() -> tuple[str, frozenset[str]]:
             from huggingface_hub import HfApi, constants
 
-            with _guarded():
+            with guarded():
                 info = HfApi(endpoint=self._endpoint).model_info(
                     self._repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
                 )
@@ -181,12 +183,12 @@ class HubSource:
 
         commit = self.revision
         try:
-            with _guarded():
+            with guarded():
                 head = self._head(name, commit)
         except RemoteEntryNotFoundError as error:
             raise _Absent(f"{self.source} has no file {name!r} at {commit}.") from error
         check_space(self._cache, head.size, name)
-        with _guarded():
+        with guarded():
             path = hf_hub_download(
                 self._repo,
                 name,
@@ -194,7 +196,7 @@ class HubSource:
                 cache_dir=self._cache,
                 endpoint=self._endpoint,
                 etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                tqdm_class=_bar(self._progress),
+                tqdm_class=progress_bar(self._progress),
             )
         return Path(path), head
 
@@ -258,68 +260,3 @@ def is_offline() -> bool:
     """Whether the user has switched the network off."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.lower() in _TRUE
-
-
-def _bar(progress: bool) -> Any:  # noqa: ANN401  a subclass of tqdm, which has no types of its own
-    """Return the progress bar: huggingface_hub's for a person at a terminal, else a silent one."""
-    from huggingface_hub.utils.tqdm import tqdm
-
-    if progress and sys.stderr.isatty():
-        return tqdm
-
-    class Silent(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  tqdm's own
-            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]  # theirs
-
-    return Silent
-
-
-# The requests that the current call has made, or None outside of one of ours.
-_seen: ContextVar[set[str] | None] = ContextVar("zoo_hub_requests", default=None)
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Take over from huggingface_hub what it would do unbounded, for calls made in this block.
-
-    Its own retries wait as long as a server's Retry-After says, and six times 60 s for one that
-    hangs at a HEAD. Here a busy answer and a second HEAD end the call, and `retried` decides. An
-    ETag becomes a file's name in the cache, so one with a slash is refused before it is used.
-    """
-    from huggingface_hub import get_session
-
-    session: Any = get_session()
-    hooks = session.event_hooks
-    if _watch_request not in hooks["request"]:
-        session.event_hooks = {
-            "request": [*hooks["request"], _watch_request],
-            "response": [_watch_response, *hooks["response"]],
-        }
-    token = _seen.set(set())
-    try:
-        yield
-    finally:
-        _seen.reset(token)
-
-
-def _watch_request(request: Any) -> None:  # noqa: ANN401  httpx's or httpx2's
-    seen = _seen.get()
-    if seen is None or request.method != "HEAD":
-        return
-    if str(request.url) in seen:
-        raise Unanswered(f"HEAD {request.url} had no answer")
-    seen.add(str(request.url))
-
-
-def _watch_response(response: Any) -> None:  # noqa: ANN401  httpx's or httpx2's
-    if _seen.get() is None:
-        return
-    if response.status_code in BUSY:
-        raise Answered(response.status_code, dict(response.headers), str(response.request.url))
-    for header in ("etag", "x-linked-etag", "x-repo-commit"):
-        value = response.headers.get(header, "")
-        if value and _ETAG.fullmatch(value.removeprefix("W/").strip('"')) is None:
-            raise ServerError(
-                f"{response.request.url.host} sent the header {header}: {value[:80]!r}, which is "
-                "no hash. Do not trust this server; check HF_ENDPOINT."
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import zipfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
-_GLOBAL = re.compile(r"(?:GLOBAL|global|class|function)\s+`?([A-Za-z_][\w.]*\.[\w.]+)")
+# What torch says of a pickle that wants more than tensors: a global's name, a kind of object, code.
+_ASKS = re.compile(r"GLOBAL (\S+)|Can only (?:create|build) .* but got (.+)|(TorchScript)")
+_ZIP = b"PK\x03\x04"
 _DEPTH = 4  # levels of dicts around the tensors
 
 
@@ -65,25 +67,30 @@ def read_tensors(path: Path, *, entry: str = "") -> dict[str, torch.Tensor]:
 def _load(path: Path) -> Any:  # noqa: ANN401  a pickle is what it is
     import torch
 
-    with disk_errors(path):
-        mapped = zipfile.is_zipfile(path)
+    with disk_errors(path), path.open("rb") as file:
+        mapped = file.read(len(_ZIP)) == _ZIP  # the older format cannot be mapped
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
+        with warnings.catch_warnings():
+            # Of old storages and protocols, in files that are read rightly all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except MemoryError:
         raise
     except Exception as error:  # torch, pickle, zip and tar each raise their own
         text = str(error)
-        asked = _GLOBAL.search(text) or re.search("(TorchScript)", text)
-        if asked is not None or ("weights_only" in text and "unsupported" in text.lower()):
-            culprit = asked.group(1) if asked is not None else "something other than tensors"
+        asked = _ASKS.search(text)
+        if asked is not None:
+            culprit = next(filter(None, asked.groups()))
             raise UnsafePickleError(
                 f"{path} is a pickle that asks for {culprit}, and loading it would run code. It "
                 "was not executed. Use a file that holds tensors alone, best safetensors."
             ) from error
-        lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+        # What stands before it advises to execute the file.
+        text = text.rpartition("WeightsUnpickler error:")[2]
+        reason = next(filter(None, map(str.strip, text.splitlines())), type(error).__name__)
         raise FormatError(
-            f"{path} is no file of tensors that PyTorch can read ({lines[0].strip()[:200]}). "
-            "Delete it and fetch it again."
+            f"{path} is no file of tensors that PyTorch can read ({reason[:200]}). Delete it and "
+            "fetch it again."
         ) from error
 
 
@@ -99,9 +106,9 @@ def _find(value: Any, path: Path, entry: str) -> dict[str, torch.Tensor]:  # noq
         tensors = _tensors(value)
         if tensors:
             return tensors
-        known: dict[tuple[int, int], bool] = {}
+        looked: dict[tuple[int, int], bool] = {}
         parts = value.items() if isinstance(value, dict) else ()
-        inner = {key: part for key, part in parts if _leads_to_tensors(part, _DEPTH, known)}
+        inner = {key: part for key, part in parts if _leads_to_tensors(part, _DEPTH, looked)}
         if len(inner) > 1:
             names = ", ".join(repr(f"{trail}.{key}" if trail else str(key)) for key in inner)
             raise FormatError(
@@ -147,11 +154,14 @@ def _leads_to_tensors(value: Any, depth: int, known: dict[tuple[int, int], bool]
 
 def _save(tensors: dict[str, torch.Tensor], target: Path) -> None:
     """Write tensors, each with memory of its own: safetensors has neither ties nor strides."""
+    import torch
     from safetensors.torch import save_file
 
     seen: set[int] = set()
     own: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided:
+            raise FormatError(f"The tensor {name!r} is sparse; safetensors holds dense ones alone.")
         plain = tensor.detach().contiguous()
         storage = plain.untyped_storage()
         shared = storage.data_ptr() in seen or storage.nbytes() != plain.nbytes

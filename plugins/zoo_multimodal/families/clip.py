@@ -37,9 +37,10 @@ CLIP = Families(
 )
 
 NOTE = (
-    "Trained with quick_gelu. The repository carries weights, tokenizer and preprocessing in one "
-    "commit, which is why it was chosen over timm's copy. The licence is that of OpenAI's release; "
-    "the repository names none. Vectors are not normalised, as in the authors' encode_image."
+    "Trained with quick_gelu. The weights are OpenAI's own repository in transformers' layout, "
+    "since its commits are known and those of timm's copy are not. All CLIPs share one tokenizer "
+    "file. The licence is that of OpenAI's release; the repository names none. Vectors are not "
+    "normalised, as in the authors' encode_image."
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
 from zoo_multimodal.families import clip
 from zoo_multimodal.families.clip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
-from zoo_multimodal.families.towers import TOKENIZER, Families, Pair, image_preprocess, towers
+from zoo_multimodal.families.towers import Families, Pair, image_preprocess, towers
 
 SOURCE = "https://github.com/mlfoundations/open_clip/blob/v3.3.0/src/open_clip/pretrained.py"
 
@@ -97,7 +97,6 @@ def _rows(
         ),
         params=params,
         preprocess=preprocess,
-        tokenizer_home=TOKENIZER,
         aliases=aliases,
         note=note,
         source=SOURCE,

@@ -23,7 +23,7 @@ from zoo_vision.vit_config import ViTConfig
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
-# The same 49,408 tokens for every model here; some repositories lack a tokenizer.json.
+# The same 49,408 tokens for every model here; not every repository has a tokenizer.json.
 TOKENIZER = WeightsSpec(
     source="hf:openai/clip-vit-base-patch32",
     files=("tokenizer.json",),
@@ -66,7 +66,7 @@ def image_preprocess(
     return ImagePreprocess(size=(size, size), resize=size, mean=mean, std=std)
 
 
-def text_preprocess(context: int, tokenizer_home: WeightsSpec | None = None) -> TextPreprocess:
+def text_preprocess(context: int, tokenizer_home: WeightsSpec | None = TOKENIZER) -> TextPreprocess:
     """Return CLIP's cleaning and tokenizer, padded to the context with zeros."""
     return TextPreprocess(
         max_length=context, pad_to_max=True, clean="clip", tokenizer_home=tokenizer_home
@@ -90,7 +90,7 @@ def towers(
     weights: WeightsSpec,
     params: tuple[int, int],
     preprocess: ImagePreprocess | None = None,
-    tokenizer_home: WeightsSpec | None = None,
+    tokenizer_home: WeightsSpec | None = TOKENIZER,
     aliases: tuple[str, ...] = (),
     note: str = "",
     source: str = "",
@@ -106,7 +106,7 @@ def towers(
         weights: The file that holds both towers.
         params: Parameters of the image tower, of the text tower.
         preprocess: Of images; by default open_clip's with OpenAI's mean and deviation.
-        tokenizer_home: Where the tokenizer lies, if not beside the weights.
+        tokenizer_home: Where the tokenizer lies; None is beside the weights.
         aliases: Of the space.
         note: What a user should know.
         source: URL of the numbers.
