@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
-from zoo_export.parity.gate import Candidate, judge, judge_against, prepare
+from zoo_export.parity.candidate import Candidate
+from zoo_export.parity.eager import TorchCandidate
+from zoo_export.parity.gate import judge, judge_against
 from zoo_export.parity.profile import Profile, Range, default_profile
-from zoo_export.parity.reference import TorchCandidate
+from zoo_export.parity.reference import prepare
 from zoo_export.parity.report import Report
 from zoo_export.parity.thresholds import Thresholds
 

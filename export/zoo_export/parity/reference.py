@@ -1,119 +1,138 @@
-"""The oracle and the yardstick: the module as it is, in float64 and in float32."""
+"""What candidates are measured by: the lattice, the oracle's answers and the yardstick's."""
 
 from __future__ import annotations
 
-import copy
-import os
-from collections.abc import Mapping, Sequence
-from typing import cast
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
-from zoo.encoded import Encoded
-from zoo.preprocess import Array, Batch
+from zoo.preprocess import Array, Preprocessor
 from zoo.spec import ModelSpec
-from zoo_export.outputs import named_outputs
-from zoo_export.parity.cases import collate
-from zoo_export.parity.samples import Sample
+from zoo_export.outputs import LEVEL
+from zoo_export.parity import metrics
+from zoo_export.parity.cases import Case, Lattice, lattice
+from zoo_export.parity.eager import Outputs, in_float64, run_each
+from zoo_export.parity.metrics import Measure
+from zoo_export.parity.profile import Profile
+from zoo_export.parity.thresholds import BUDGET, DEFAULT, Thresholds
+from zoo_export.parity.verdict import Row, failing
 
-Outputs = dict[str, Array]
-
-
-def forward(spec: ModelSpec, module: nn.Module, batch: Batch, dtype: torch.dtype) -> Encoded:
-    """Run a batch of arrays through a module; a mask of nothing is left out, as in eager use."""
-    tensors = {}
-    for tensor in spec.inputs:
-        array = batch[tensor.name]
-        if tensor.skippable and bool(array.all()):
-            continue
-        value = torch.from_numpy(np.ascontiguousarray(array))
-        tensors[tensor.name] = value.to(dtype) if value.is_floating_point() else value
-    with torch.inference_mode():
-        return cast(Encoded, module(**tensors))
+LEAST_SCALE = 1e-3  # of the lattice's root mean square: a sample of nothing is no unit of length
 
 
-def arrays(encoded: Encoded, outputs: Sequence[str]) -> Outputs:
-    """Return chosen outputs as numpy; half precision becomes float32.
+@dataclass(slots=True, kw_only=True)
+class Reference:
+    """Oracle and yardstick of a module over a lattice; serves any number of candidates.
 
-    Raises:
-        ValueError: The module has no such output.
+    Attributes:
+        spec: The row.
+        module: Eager, in float32.
+        outputs: Names of what is compared.
+        preprocessor: Of the row, if there is one.
+        lattice: Samples and cases.
+        oracle: A sample's outputs in float64, each.
+        scales: Output's name to what each sample's errors are relative to.
+        yardstick: Output's name to eager float32's distance, a sample each.
+        dtypes: Output's name to the dtype that a candidate must give.
+        largest: Tokens of the largest case that runs; None runs all.
+        seconds: Part of the run to the time it took.
     """
-    named = named_outputs(encoded)
-    unknown = [name for name in outputs if name not in named]
-    if unknown:
-        raise ValueError(f"The module gives {', '.join(named)}; not {', '.join(unknown)}.")
-    found = {}
-    for name in outputs:
-        value = named[name].detach()
-        if value.dtype in (torch.bfloat16, torch.float16):
-            value = value.float()
-        found[name] = value.cpu().numpy()
-    return found
+
+    spec: ModelSpec
+    module: nn.Module
+    outputs: tuple[str, ...]
+    preprocessor: Preprocessor | None
+    lattice: Lattice
+    oracle: list[Outputs]
+    scales: dict[str, list[float]]
+    yardstick: dict[str, tuple[Measure, ...]]
+    dtypes: dict[str, np.dtype[np.generic]]
+    largest: int | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> dict[str, int]:
+        """Output's name to the numbers that the yardstick's error is pooled over."""
+        return {name: sum(found[name].size for found in self.oracle) for name in self.outputs}
+
+    def failing(self, rows: Sequence[Row], thresholds: Thresholds = DEFAULT) -> list[Row]:
+        """Return the answers that are worse than the pooled limit, each by itself."""
+        return failing(rows, self.yardstick, self.elements, thresholds)
+
+    def runs(self, case: Case) -> bool:
+        """Whether a case is within the budget."""
+        return self.largest is None or case.tokens <= self.largest
+
+    def measure(self, output: str, sample: int, array: Array) -> Measure:
+        """Measure one sample's output."""
+        return metrics.measure(
+            self.oracle[sample][output],
+            array,
+            scale=self.scales[output][sample],
+            channels_first=output.startswith(LEVEL),
+        )
 
 
-def run_each(
+def prepare(
     spec: ModelSpec,
     module: nn.Module,
-    samples: Sequence[Sample],
+    *,
+    profile: Profile,
     outputs: Sequence[str],
-    dtype: torch.dtype,
-) -> list[Outputs]:
-    """Run every sample alone and unpadded; the results have no batch axis."""
-    results = []
-    for sample in samples:
-        batch = collate(spec, [sample], sample.sizes)
-        found = arrays(forward(spec, module, batch, dtype), outputs)
-        results.append({name: array[0] for name, array in found.items()})
-    return results
-
-
-def in_float64(module: nn.Module) -> nn.Module:
-    """Return a copy of a module in float64, in evaluation mode."""
-    return copy.deepcopy(module).double().eval()
-
-
-def memory_short(module: nn.Module, part: float) -> str:
-    """Return why a float64 copy of a module does not fit into a part of the memory, or nothing."""
-    numbers = sum(value.numel() for value in (*module.parameters(), *module.buffers()))
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if numbers * 8 <= part * free:
-        return ""
-    return (
-        f"the oracle needs {numbers * 8 / 1e9:.1f} GB for the network in float64, and "
-        f"{free / 1e9:.1f} GB are free"
+    preprocessor: Preprocessor | None = None,
+    thorough: bool = False,
+) -> Reference:
+    """Run the oracle and the yardstick, every sample alone."""
+    cases = lattice(spec, profile, preprocessor, thorough=thorough)
+    largest = None if thorough else BUDGET.case_tokens
+    used = sorted(
+        {r for c in cases.cases if largest is None or c.tokens <= largest for r in c.rows}
     )
+    samples = [cases.samples[index] for index in used]
+    clock = time.perf_counter()
+    oracle = run_each(spec, in_float64(module), samples, outputs, torch.float64)
+    middle = time.perf_counter()
+    eager = run_each(spec, module, samples, outputs, torch.float32)
+    seconds = {"oracle": middle - clock, "yardstick": time.perf_counter() - middle}
+    place = {old: new for new, old in enumerate(used)}
+    kept = Lattice(
+        samples=tuple(samples),
+        cases=tuple(
+            Case(
+                name=case.name,
+                rows=tuple(place.get(row, -1) for row in case.rows),
+                sizes=case.sizes,
+                tokens=case.tokens,
+            )
+            for case in cases.cases
+        ),
+    )
+    reference = Reference(
+        spec=spec,
+        module=module,
+        outputs=tuple(outputs),
+        preprocessor=preprocessor,
+        lattice=kept,
+        oracle=oracle,
+        scales={name: _scales([found[name] for found in oracle]) for name in outputs},
+        yardstick={},
+        dtypes={name: eager[0][name].dtype for name in outputs},
+        largest=largest,
+        seconds=seconds,
+    )
+    reference.yardstick = {
+        name: tuple(reference.measure(name, i, found[name]) for i, found in enumerate(eager))
+        for name in outputs
+    }
+    return reference
 
 
-class TorchCandidate:
-    """A module as a candidate: another backend's, another dtype's, or a mutant in a test.
-
-    Args:
-        spec: The row, for its inputs.
-        module: In evaluation mode.
-        outputs: Names that it gives.
-        dtype: Of its floating-point inputs.
-    """
-
-    def __init__(
-        self,
-        spec: ModelSpec,
-        module: nn.Module,
-        outputs: Sequence[str],
-        *,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        self.spec = spec
-        self.module = module
-        self.outputs = tuple(outputs)
-        self.dtype = dtype
-
-    def run(self, batch: Mapping[str, Array]) -> Outputs:
-        """Run a batch; a mask is always handed over, as a graph always has it."""
-        tensors = {}
-        for name, array in batch.items():
-            value = torch.from_numpy(np.ascontiguousarray(array))
-            tensors[name] = value.to(self.dtype) if value.is_floating_point() else value
-        with torch.inference_mode():
-            return arrays(cast(Encoded, self.module(**tensors)), self.outputs)
+def _scales(found: Sequence[Array]) -> list[float]:
+    """Return what each sample's errors are relative to: its own size, or at least the lattice's."""
+    sizes = [metrics.rms(array) for array in found]
+    whole = float(np.sqrt(np.mean(np.square(sizes)))) or 1.0
+    return [max(size, LEAST_SCALE * whole) for size in sizes]

@@ -96,6 +96,33 @@ def yardstick_faults(
     return tuple(faults)
 
 
+def _bases(yardstick: Sequence[Measure]) -> dict[str, float]:
+    """Return the least that the yardstick is taken to err by, for each measure of a row."""
+    return {
+        "row": pooled(yardstick),
+        "vector": _typical([measure.vector for measure in yardstick]),
+        "peak": _typical([measure.peak for measure in yardstick]),
+    }
+
+
+def used(
+    measure: Measure,
+    own: Measure,
+    bases: Mapping[str, float],
+    *,
+    k: float,
+    thresholds: Thresholds,
+) -> tuple[float, str]:
+    """Return the largest part of a limit that one answer uses up, and which limit."""
+    shares = []
+    for kind, base in bases.items():
+        name = "error" if kind == "row" else kind
+        floor = thresholds.peak_floor if kind == "peak" else thresholds.floor
+        allowed = getattr(thresholds, kind) * k * max(base, getattr(own, name)) + floor
+        shares.append((getattr(measure, name) / allowed, kind))
+    return max(shares)
+
+
 def judge_output(
     output: str,
     rows: Sequence[Row],
@@ -122,24 +149,12 @@ def judge_output(
     error = pooled(measure for _, measure in answers)
     k = thresholds.ratio(elements)
     worst, where = error / (k * own + thresholds.floor), "pooled over all cases"
-    pools = {
-        "row": (own, [measure.error for measure in yardstick]),
-        "vector": (0.0, [measure.vector for measure in yardstick]),
-        "peak": (0.0, [measure.peak for measure in yardstick]),
-    }
-    for kind, (least, each) in pools.items():
-        base = max(least, _typical(each))
-        for row, measure in answers:
-            value = measure.error if kind == "row" else getattr(measure, kind)
-            factor = getattr(thresholds, kind) * k
-            floor = thresholds.peak_floor if kind == "peak" else thresholds.floor
-            used = value / (factor * max(base, each[row.sample]) + floor)
-            if used > worst:
-                worst = used
-                where = (
-                    f"{kind} of {names[1][row.sample]} at position {row.place} of "
-                    f"{names[0][row.case]}"
-                )
+    bases = _bases(yardstick)
+    for row, measure in answers:
+        share, kind = used(measure, yardstick[row.sample], bases, k=k, thresholds=thresholds)
+        if share > worst:
+            place = f"position {row.place} of {names[0][row.case]}"
+            worst, where = share, f"{kind} of {names[1][row.sample]} at {place}"
     measures = [measure for _, measure in answers]
     return OutputVerdict(
         output=output,
@@ -157,6 +172,27 @@ def judge_output(
         rank=None if found is None else found[1],
         passed=bool(answers) and worst <= 1,
     )
+
+
+def failing(
+    rows: Sequence[Row],
+    yardstick: Mapping[str, Sequence[Measure]],
+    elements: Mapping[str, int],
+    thresholds: Thresholds,
+) -> list[Row]:
+    """Return the answers that are worse than the pooled limit, each by itself."""
+    limits = {
+        output: [
+            thresholds.ratio(elements[output]) * max(pooled(measures), own.error) + thresholds.floor
+            for own in measures
+        ]
+        for output, measures in yardstick.items()
+    }
+    return [
+        row
+        for row in rows
+        if any(m.error > limits[output][row.sample] for output, m in row.outputs.items())
+    ]
 
 
 def _typical(values: Sequence[float]) -> float:
