@@ -46,7 +46,7 @@ def main() -> None:
     texts = make_texts(options.folder / "vocab.txt", options.texts)
     ours, half = (_load(options.folder, dtype) for dtype in ("float32", "bfloat16"))
     theirs = SentenceTransformer(str(options.folder), device="cpu")
-    lengths = [sample.size for sample in ours._preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
+    lengths = [sample.size for sample in ours.preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
     work = flops(ours, lengths)
 
     runs: dict[str, Callable[[], object]] = {

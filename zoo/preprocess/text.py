@@ -67,6 +67,12 @@ class TextPreprocessor:
         # Truncation is a state of the tokenizer, and roles may differ in length.
         self._lock = threading.Lock()
 
+    def save_tokenizer(self, path: Path) -> None:
+        """Write the tokenizer as one `tokenizer.json`, whatever files it was made of."""
+        with self._lock:
+            self.tokenizer.no_truncation()
+            self.tokenizer.save(str(path))
+
     def prepare(self, items: Sequence[Any], ask: Ask = PLAIN) -> list[Sample | InputError]:
         """Tokenise texts; what is no text gives its error in its place.
 
