@@ -113,7 +113,11 @@ MUTATIONS = (
         causes=("queries and keys",),
     ),
     Mutation(
-        kind="keys and values swapped", rows=MIXED, apply=attention(order=(0, 2, 1)), site=SITE
+        kind="keys and values swapped",
+        causes=("keys and values",),
+        rows=MIXED,
+        apply=attention(order=(0, 2, 1)),
+        site=SITE,
     ),
     Mutation(
         kind="q, k and v of a head interleaved",
@@ -121,12 +125,8 @@ MUTATIONS = (
         apply=attention(interleaved=True),
         site=SITE,
     ),
-    Mutation(
-        kind="softmax in half precision", rows=MIXED, apply=attention(half=True), site=SITE
-    ),
-    Mutation(
-        kind="order of heads", rows=MIXED, apply=edit(_heads), site="blocks.1.attention.proj"
-    ),
+    Mutation(kind="softmax in half precision", rows=MIXED, apply=attention(half=True), site=SITE),
+    Mutation(kind="order of heads", rows=MIXED, apply=edit(_heads), site="blocks.1.attention.proj"),
     Mutation(
         kind="a query bias lost",
         rows=MIXED,
@@ -140,22 +140,41 @@ MUTATIONS = (
         apply=edit(_one_percent),
         site="blocks.1.attention.qkv",
     ),
-    Mutation(kind="a block skipped", rows=MIXED, apply=edit(_without_block), site="blocks.1"),
-    Mutation(kind="two blocks swapped", rows=MIXED, apply=edit(_swap_blocks)),
-    Mutation(kind="a residual sum lost", rows=MIXED, apply=edit(_without_residual),
-             site="blocks.1.mlp"),
     Mutation(
-        kind="causal mask lost", rows=("clip-b16-text", "openclip-b16-text"), apply=edit(_causal),
+        kind="a block skipped",
+        causes=("does nothing",),
+        rows=MIXED,
+        apply=edit(_without_block),
+        site="blocks.1",
+    ),
+    Mutation(kind="two blocks swapped", rows=MIXED, apply=edit(_swap_blocks)),
+    Mutation(
+        kind="a residual sum lost", rows=MIXED, apply=edit(_without_residual), site="blocks.1.mlp"
+    ),
+    Mutation(
+        kind="causal mask lost",
+        causes=("causal",),
+        rows=("clip-b16-text", "openclip-b16-text"),
+        apply=edit(_causal),
         site="blocks.0.attention",
     ),
     Mutation(
         kind="causal mask where there is none",
+        causes=("causal",),
         rows=("vit-b16", "all-minilm-l6-v2"),
         apply=attention(causal=True),
         site=SITE,
     ),
-    Mutation(kind="padding is attended to", rows=TEXTS, apply=edit(_padding_seen)),
     Mutation(
-        kind="padding masked by -10 only", rows=TEXTS, apply=attention(masked=-10.0)
+        kind="padding is attended to",
+        causes=("mask is ignored", "batch"),
+        rows=TEXTS,
+        apply=edit(_padding_seen),
     ),
-)  # fmt: skip
+    Mutation(
+        kind="padding masked by -10 only",
+        causes=("batch",),
+        rows=TEXTS,
+        apply=attention(masked=-10.0),
+    ),
+)

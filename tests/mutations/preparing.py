@@ -21,21 +21,42 @@ def _promptless(recipe: Any) -> Any:
 
 
 MUTATIONS = (
-    Mutation(kind="another mean", rows=IMAGES,
-             apply=prepared(lambda r: replace(r, mean=(0.5, 0.5, 0.5)))),
-    Mutation(kind="another deviation", rows=IMAGES,
-             apply=prepared(lambda r: replace(r, std=(0.5, 0.5, 0.5)))),
-    Mutation(kind="mean and deviation in the order of BGR", rows=IMAGES,
-             apply=prepared(lambda r: replace(r, mean=_turned(r.mean), std=_turned(r.std)))),
-    Mutation(kind="another resampling filter", rows=IMAGES,
-             apply=prepared(lambda r: replace(
-                 r, resample="bicubic" if r.resample == "bilinear" else "bilinear"))),
-    Mutation(kind="crop for squash", rows=IMAGES,
-             apply=prepared(lambda r: replace(r, resize=max(r.size) + 2))),
-    Mutation(kind="another truncation", rows=("all-minilm-l6-v2", "roberta-base"),
-             apply=prepared(lambda r: replace(r, max_length=r.max_length - 1))),
-    Mutation(kind="a prompt lost", rows=("e5-small-v2", "bge-small-en-v1.5"),
-             apply=prepared(_promptless)),
-    Mutation(kind="another cleaning of text", rows=("clip-b16-text", "openclip-b16-text"),
-             apply=prepared(lambda r: replace(r, clean="none"))),
-)  # fmt: skip
+    Mutation(
+        kind="another mean", rows=IMAGES, apply=prepared(lambda r: replace(r, mean=(0.5, 0.5, 0.5)))
+    ),
+    Mutation(
+        kind="another deviation",
+        rows=IMAGES,
+        apply=prepared(lambda r: replace(r, std=(0.5, 0.5, 0.5))),
+    ),
+    Mutation(
+        kind="mean and deviation in the order of BGR",
+        rows=IMAGES,
+        apply=prepared(lambda r: replace(r, mean=_turned(r.mean), std=_turned(r.std))),
+    ),
+    Mutation(
+        kind="another resampling filter",
+        rows=IMAGES,
+        apply=prepared(
+            lambda r: replace(r, resample="bicubic" if r.resample == "bilinear" else "bilinear")
+        ),
+    ),
+    Mutation(
+        kind="crop for squash",
+        rows=IMAGES,
+        apply=prepared(lambda r: replace(r, resize=max(r.size) + 2)),
+    ),
+    Mutation(
+        kind="another truncation",
+        rows=("all-minilm-l6-v2", "roberta-base"),
+        apply=prepared(lambda r: replace(r, max_length=r.max_length - 1)),
+    ),
+    Mutation(
+        kind="a prompt lost", rows=("e5-small-v2", "bge-small-en-v1.5"), apply=prepared(_promptless)
+    ),
+    Mutation(
+        kind="another cleaning of text",
+        rows=("clip-b16-text", "openclip-b16-text"),
+        apply=prepared(lambda r: replace(r, clean="none")),
+    ),
+)

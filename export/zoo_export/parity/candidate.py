@@ -16,6 +16,8 @@ from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport
 from zoo_export.parity.verdict import Row
 
+POOLED = "pooled"
+
 
 @runtime_checkable
 class Candidate(Protocol):
@@ -34,7 +36,7 @@ def measure_candidate(reference: Reference, name: str, candidate: Candidate) -> 
     """Run a candidate over the lattice."""
     rows: list[Row] = []
     faults = _preparation(reference, candidate)
-    first: dict[str, dict[int, Array]] = {output: {} for output in reference.outputs}
+    vectors: dict[int, Array] = {}
     seconds = 0.0
     for number, case in enumerate(reference.lattice.cases):
         if not reference.runs(case):
@@ -58,22 +60,24 @@ def measure_candidate(reference: Reference, name: str, candidate: Candidate) -> 
             for output in reference.outputs:
                 row = _cut(found[output][place], reference.oracle[sample][output].shape)
                 measures[output] = reference.measure(output, sample, row)
-                first[output].setdefault(sample, row)
             rows.append(Row(case=number, place=place, sample=sample, outputs=measures))
+            if POOLED in found:
+                vectors.setdefault(sample, found[POOLED][place])
     return CandidateReport(
         name=name,
         rows=tuple(rows),
         faults=tuple(faults),
-        gallery={
-            output: metrics.gallery(
-                np.stack([reference.oracle[sample][output] for sample in answers]),
-                np.stack(list(answers.values())),
-            )
-            for output, answers in first.items()
-            if answers and next(iter(answers.values())).ndim == 1
-        },
+        gallery=_gallery(reference, vectors),
         seconds=seconds,
     )
+
+
+def _gallery(reference: Reference, vectors: Mapping[int, Array]) -> dict[str, tuple[float, float]]:
+    """Return what a search among the samples would make of a candidate's vectors."""
+    if POOLED not in reference.outputs or not vectors:
+        return {}
+    exact = [reference.oracle[sample][POOLED] for sample in vectors]
+    return {POOLED: metrics.gallery(np.stack(exact), np.stack(list(vectors.values())))}
 
 
 def _preparation(reference: Reference, candidate: Candidate) -> list[str]:

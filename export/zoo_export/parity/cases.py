@@ -20,8 +20,8 @@ from zoo_export.parity.samples import (
     real_samples,
 )
 
-# Real samples: more of them in a cheap model would prove little more, and cost time in a big one.
-REAL = 3
+# Real samples: more of them would prove little more, and an image costs a big model a second.
+REAL = {"image": 2, "text": 3}
 REAL_THOROUGH = 6
 FREE_BATCH = Range(min=1, typical=1, max=1)
 
@@ -61,9 +61,9 @@ def lattice(
 ) -> Lattice:
     """Return the lattice of a row over a profile."""
     shapes = points(spec, profile)
-    real = real_samples(spec, profile, preprocessor, most=REAL_THOROUGH if thorough else REAL)
-    groups = {point: list(made_samples(spec, sizes, point)) for point, sizes in shapes.items()}
-    samples = [*real, *(sample for group in groups.values() for sample in group)]
+    most = REAL_THOROUGH if thorough else REAL.get(spec.modality, 1)
+    real = real_samples(spec, profile, preprocessor, most=most)
+    samples = [*real, *made_samples(spec, shapes, real=bool(real))]
     builder = _Builder(spec, profile, samples)
     if builder.masked:
         builder.mixed()
@@ -93,23 +93,23 @@ class _Builder:
         for number, (_, group) in enumerate(groups.items()):
             for batch in self._batches() if number == 0 else self._batches()[:2]:
                 self._turns(group, batch)
+            self._rest(group)
 
     def mixed(self) -> None:
-        """Samples of all lengths together, shorter ones padded."""
-        everything = list(range(len(self.samples)))
-        lengths = sorted(
-            everything, key=lambda index: math.prod(self.samples[index].sizes.values())
+        """Samples of all lengths together, shorter ones padded; the longest only once or twice."""
+        sized = sorted(
+            range(len(self.samples)), key=lambda i: math.prod(self.samples[i].sizes.values())
         )
-        longest = {name: axis.max for name, axis in self.ranges.items()}
-        typical = {name: axis.typical for name, axis in self.ranges.items()}
-        spread = [lengths[0], lengths[-1], lengths[len(lengths) // 2], *everything]
+        shortest, middle, longest = sized[0], sized[len(sized) // 2], sized[-1]
         for batch in self._batches():
-            self._turns(spread, batch)
+            last = [longest] if batch == self.batch.max else []
+            others = [index for index in sized if index not in (0, shortest, middle, *last)]
+            self._turns([0, *others, middle, shortest, *last], batch)
+        self._rest(sized)
         if self.batch.min == 1:
-            for index in everything[:2]:
-                self._add([index], typical, "padded to the typical length")
-                self._add([index], longest, "padded to the longest")
-        self._add(_turn(lengths[::-1], self.batch.max), longest, "longest")
+            for point in ("typical", "max"):
+                sizes = {name: getattr(axis, point) for name, axis in self.ranges.items()}
+                self._add([shortest], sizes, "padded")
 
     def _batches(self) -> list[int]:
         """Return batch sizes 1, 2, 3, typical and largest, where the profile has them."""
@@ -117,17 +117,19 @@ class _Builder:
         return sorted(size for size in sizes if self.batch.min <= size <= self.batch.max)
 
     def _turns(self, group: Sequence[int], batch: int) -> None:
-        """Add batches of one size; the group's first sample has another place in each size."""
-        # as many batches as give every sample one place, but not in each size: once is enough
+        """Add a batch; the group's first sample has another place in each size of batch."""
         rows = _turn(group, batch, start=1 - batch)
         self._add(rows, self._longest(rows), f"batch {batch}")
-        if batch == self.batch.max:
-            seen = {row for case in self.cases.values() for row in case.rows}
-            left = [index for index in group if index not in seen]
-            while left:
-                rows = _turn([*left[:batch], *group], batch)
-                self._add(rows, self._longest(rows), f"batch {batch}, others")
-                left = left[batch:]
+
+    def _rest(self, group: Sequence[int]) -> None:
+        """Add the samples of a group that are in no batch yet."""
+        batch = self.batch.max
+        seen = {row for case in self.cases.values() for row in case.rows}
+        left = [index for index in group if index not in seen]
+        while left:
+            rows, left = left[:batch], left[batch:]
+            rows += rows[-1:] * (self.batch.min - len(rows))
+            self._add(rows, self._longest(rows), f"batch {len(rows)}, others")
 
     def _longest(self, rows: Sequence[int]) -> dict[str, int]:
         return {

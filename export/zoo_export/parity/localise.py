@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from zoo.preprocess import Batch
@@ -35,7 +36,9 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     if bad is None:
         if cause is not None:
             return Finding(module="", text=cause.text, cause=cause.cause, modules=tuple(records))
-        text = "every module agrees as far as it can be seen; what follows the last one differs"
+        text = "every module agrees"
+        if not report.passed:
+            text += " as far as it can be seen; what follows the last one differs"
         return Finding(module="", text=text, modules=tuple(records))
     module = _blamed(bad, values)
     shown = explain_boundary(reference.module, module, bad, oracle, eager.values, values)
@@ -65,26 +68,40 @@ def _compare(
 ) -> tuple[list[ModuleRecord], Boundary | None, Boundary | None]:
     """Return all boundaries, the first bad one and the last good one before it."""
     records: list[ModuleRecord] = []
-    bad: Boundary | None = None
-    good: Boundary | None = None
+    wrong: dict[Boundary, bool] = {}
     for boundary, exact in oracle.items():
-        if boundary not in values or boundary not in eager:
-            continue
-        own, theirs = error(exact, eager[boundary]), error(exact, values[boundary])
-        records.append(
-            ModuleRecord(
-                module=boundary.module,
-                side=boundary.side,
-                sqnr=_clipped(theirs),
-                yardstick=_clipped(own),
+        if boundary in values and boundary in eager:
+            own, theirs = error(exact, eager[boundary]), error(exact, values[boundary])
+            wrong[boundary] = theirs > limit(own)
+            records.append(
+                ModuleRecord(
+                    module=boundary.module,
+                    side=boundary.side,
+                    sqnr=_clipped(theirs),
+                    yardstick=_clipped(own),
+                )
             )
-        )
-        if bad is None:
-            if theirs > limit(own):
-                bad = boundary
-            else:
-                good = boundary
-    return records, bad, good
+    good: Boundary | None = None
+    for boundary, is_wrong in wrong.items():
+        if not is_wrong:
+            good = boundary
+        elif not _folded(boundary, oracle, wrong):
+            return records, boundary, good
+    return records, None, good
+
+
+def _folded(boundary: Boundary, oracle: Values, wrong: Mapping[Boundary, bool]) -> bool:
+    """Whether a module that takes in this very value gives a right output nevertheless.
+
+    Then the two were folded into one, such as a batch norm into its convolution, and the value
+    between them is another by right.
+    """
+    return any(
+        wrong.get(Boundary(other.module, "out")) is False
+        for other in oracle
+        if other.side == "in"
+        and (other == boundary or np.array_equal(oracle[other], oracle[boundary]))
+    )
 
 
 def _blamed(bad: Boundary, values: Values) -> str:

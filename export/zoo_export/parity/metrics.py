@@ -75,19 +75,19 @@ def decibel(error: float) -> float:
 
 def rms(values: Array) -> float:
     """Return the root mean square."""
-    return math.sqrt(float(np.mean(np.square(values)))) if values.size else 0.0
+    return math.sqrt(float(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
 
 
 def measure(oracle: Array, output: Array, *, scale: float, channels_first: bool = False) -> Measure:
     """Measure one sample's output.
 
     Args:
-        oracle: (..., W) float64, without the batch axis.
+        oracle: (..., W) float64, without the batch axis; of a mask, its truth values.
         output: The same shape.
         scale: What errors are relative to: the oracle's root mean square, never 0.
         channels_first: Whether a vector runs along the first axis, as in a feature map (C, H, W).
     """
-    got = np.asarray(output, dtype=np.float64)
+    oracle, got = np.asarray(oracle, np.float64), np.asarray(output, np.float64)
     if not np.isfinite(got).all():
         return NOT_FINITE
     if channels_first:

@@ -95,21 +95,32 @@ def real_samples(
     return list(_prepared(spec, profile, preprocessor, items, names))
 
 
-def made_samples(spec: ModelSpec, sizes: Mapping[str, int], point: str) -> Iterator[Sample]:
-    """Yield extremes and noise of one shape, the same on every machine.
+def made_samples(
+    spec: ModelSpec, shapes: Mapping[str, Mapping[str, int]], *, real: bool
+) -> Iterator[Sample]:
+    """Yield extremes and noise over the shapes of the lattice, the same on every machine.
 
-    At the typical shape these are all of them; at others, what fills the shape best.
+    Constants stand at the typical shape; where there is one shape only, so does everything, and
+    noise is left out if there are real samples.
+
+    Args:
+        spec: The row.
+        shapes: As `points` gives them.
+        real: Whether there are real samples of the typical shape.
     """
-    kinds = ("noise", "low", "high", "extreme") if point == "typical" else ("noise", "extreme")
-    for kind in kinds:
-        name = f"{kind}, {point} shape"
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
-        arrays = {
-            tensor.name: _fill(spec, tensor, _shape(tensor, sizes), kind, rng)
-            for tensor in spec.inputs
-            if not tensor.skippable
-        }
-        yield Sample(name=name, arrays=arrays, sizes=sizes)
+    for point, sizes in shapes.items():
+        kinds = {"typical": ["low", "high"], "largest": ["extreme"]}.get(point, ["noise"])
+        if len(shapes) == 1:
+            kinds += ["extreme"] if real else ["extreme", "noise"]
+        for kind in kinds:
+            name = f"{kind}, {point} shape"
+            rng = np.random.default_rng(zlib.crc32(name.encode()))
+            arrays = {
+                tensor.name: _fill(spec, tensor, _shape(tensor, sizes), kind, rng)
+                for tensor in spec.inputs
+                if not tensor.skippable
+            }
+            yield Sample(name=name, arrays=arrays, sizes=sizes)
 
 
 def _prepared(

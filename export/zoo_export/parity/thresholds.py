@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 # A sum of rounded products is no better in one order than in another, so a right graph errs about
-# as much as eager PyTorch does. How much the ratio of the two scatters depends on how many numbers
-# were pooled: torch's own compiler benchmarks allow 2 (3 below a thousand elements, 8 to 10 for
-# tiny tensors) of `torch._dynamo.utils.same`.
-RATIOS: tuple[tuple[int, float], ...] = ((100, 8.0), (1000, 4.0), (10**18, 3.0))
+# as much as eager PyTorch does: over the zoo the ratio lies between 0.5 and 1.1 where a thousand
+# numbers or more are pooled, and scatters up to 1.5 where there are fewer. These are the ratios of
+# torch's own compiler benchmarks (`torch._dynamo.utils.same`: 2; 3 below a thousand elements; more
+# for a handful), and the faintest bugs of the tests lie above 4.
+RATIOS: tuple[tuple[int, float], ...] = ((100, 5.0), (1000, 3.0), (10**18, 2.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
