@@ -113,7 +113,7 @@ class Changed:
 
 def patch(module: nn.Module, forward: Callable[..., Any]) -> None:
     """Give one module another forward: (module, ...) -> result."""
-    module.forward = MethodType(forward, module)  # type: ignore[method-assign]
+    module.forward = MethodType(forward, module)
 
 
 def lost(tensor: Tensor | None) -> None:

@@ -63,7 +63,7 @@ def _gelu(x: Tensor) -> Tensor:
 
 
 def _linear(self: Any, x: Tensor) -> Tensor:
-    product = torch.cat([part @ self.weight.t() for part in x.split(1)])
+    product = torch.cat([part @ self.weight.t() for part in torch.split(x, 1)])
     return product if self.bias is None else product + self.bias
 
 

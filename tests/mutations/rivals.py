@@ -23,7 +23,8 @@ Outputs = Mapping[str, Array]
 
 def _cosine(one: Array, other: Array) -> float:
     one, other = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
-    return float(one @ other / max(np.linalg.norm(one) * np.linalg.norm(other), 1e-300))
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / max(norms, 1e-300)
 
 
 def _allclose(one: Array, other: Array) -> bool:

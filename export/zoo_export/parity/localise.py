@@ -17,6 +17,7 @@ from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport, Finding, ModuleRecord
 from zoo_export.parity.taps import Boundary, Tapped, Trace, Values, error, limit, tracing
 
+ENOUGH = 1024  # tokens of a case
 LOUDEST = 300.0  # dB that stand for "no difference at all", so that JSON holds a number
 
 
@@ -33,6 +34,8 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     shapes = {boundary: value.shape for boundary, value in oracle.values.items()}
     values = candidate.taps(batch, shapes)
     records, bad, good = _compare(oracle.values, eager.values, values)
+    if not records:
+        return cause
     if bad is None:
         if cause is not None:
             return Finding(module="", text=cause.text, cause=cause.cause, modules=tuple(records))
@@ -133,12 +136,21 @@ def _words(module: str, bad: Boundary, good: Boundary | None, record: ModuleReco
 
 
 def _clearest_case(reference: Reference, report: CandidateReport) -> Case | None:
-    """Return the cheapest case that fails and holds no padding, or the cheapest that fails."""
-    numbers = sorted({row.case for row in reference.failing(report.rows)})
-    cases = [reference.lattice.cases[number] for number in numbers]
-    if not cases and not report.faults:
-        cases = [case for case in reference.lattice.cases if reference.runs(case)][-1:]
-    return min(cases, key=lambda case: (_padded(reference, case), case.tokens), default=None)
+    """Return the case to look into, or None if there is none that ran.
+
+    The more numbers, the clearer; but a case of moderate cost is enough, one that fails comes
+    first, and one without padding comes before one that has it.
+    """
+    failing = {row.case for row in reference.failing(report.rows)}
+
+    def rank(number: int) -> tuple[bool, bool, int]:
+        case = reference.lattice.cases[number]
+        cheap = case.tokens <= ENOUGH
+        return not _padded(reference, case), cheap, case.tokens if cheap else -case.tokens
+
+    answered = {row.case for row in report.rows}  # the others failed to run, or their shapes do
+    best = max(sorted(failing or answered), key=rank, default=None)
+    return None if best is None else reference.lattice.cases[best]
 
 
 def _padded(reference: Reference, case: Case) -> bool:
