@@ -54,11 +54,11 @@ class PlainAttention(nn.Module):
         k = F.linear(x, self.key_weight, self.key_bias).reshape(shape).permute(0, 2, 3, 1)
         v = F.linear(x, self.value_weight, self.value_bias).reshape(shape).transpose(1, 2)
         scores = q @ k  # (B, H, N, N)
-        lowest = torch.finfo(x.dtype).min
+        lowest = x.new_full((), torch.finfo(x.dtype).min)
         if mask is not None:
-            scores = scores + torch.where(mask, 0.0, lowest)
+            scores = scores + torch.where(mask, x.new_zeros(()), lowest)
         if self.causal:
-            scores = scores + x.new_full((tokens, tokens), lowest).triu(1)
+            scores = scores + lowest.expand(tokens, tokens).triu(1)
         x = scores.softmax(dim=-1) @ v  # (B, H, N, D / H)
         x = x.transpose(1, 2).reshape(batch, tokens, width)  # (B, N, D)
         out: Tensor = self.proj(x)

@@ -31,12 +31,12 @@ from zoo.bundle import (
 from zoo.encoder import Encoder
 from zoo.errors import OptionError, ParityError
 from zoo.loading import load_row
-from zoo.preprocess import Array, Preprocessor
+from zoo.preprocess import Array, Preprocessor, preprocessor_for
 from zoo.preprocess.text import TextPreprocessor
 from zoo.records import to_plain
 from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec
-from zoo_export.binding import bind, fixed_axes
+from zoo_export.binding import bind, dynamic_dims, fixed_axes
 from zoo_export.golden import write_golden
 from zoo_export.onnx import export_graph
 from zoo_export.parity import Profile, Report, judge
@@ -150,7 +150,9 @@ def build_bundle(
         manifest = write_manifest(folder, manifest)
         clock.lap("pack")
         if not report.passed:
-            raise ParityError(f"{report.line()}. It lies in {_reject(folder, place)}.")
+            raise ParityError(
+                f"{report.line()}. It lies in {_reject(folder, place)}.{_advice(row, graph)}"
+            )
     return Built(
         path=place,
         manifest=manifest,
@@ -192,15 +194,11 @@ def _judge(
     thorough: bool,
 ) -> Report:
     """Write the tokenizer and hold the graph against the network."""
-    preprocessor = encoder.preprocessor
-    if isinstance(preprocessor, TextPreprocessor):
-        preprocessor.save_tokenizer(folder / TOKENIZER)
-        preprocessor = TextPreprocessor(
-            preprocessor.recipe,
-            folder / TOKENIZER,
-            inputs=[tensor.name for tensor in row.inputs],
-            vocab=row.vocab,
-        )
+    tokenizer = None  # the stand-in of random weights is made anew wherever it is needed
+    if isinstance(encoder.preprocessor, TextPreprocessor) and encoder.preprocessor.file:
+        tokenizer = folder / TOKENIZER
+        encoder.preprocessor.save_tokenizer(tokenizer)
+    preprocessor = preprocessor_for(facts, tokenizer)
     backend = OnnxBackend(open_session(folder / MODEL), facts, graph)
     return judge(
         row,
@@ -211,6 +209,16 @@ def _judge(
         preprocessor=encoder.preprocessor,
         thorough=thorough,
     )
+
+
+def _advice(row: ModelSpec, graph: Graph) -> str:
+    """Return what may help a graph that was refused."""
+    if {"height", "width"} & (dynamic_dims(row).keys() - graph.fixed.keys()):
+        return (
+            " A network may treat image sizes differently, and its graph then holds for some of "
+            "them: export one --size at a time."
+        )
+    return ""
 
 
 def _inscription(facts: Facts, origin: Origin) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +19,22 @@ ONE_FILE = 1_900_000_000  # bytes
 DATA_SUFFIX = ".data"
 
 
-def module_scopes(model: ir.Model, root: str) -> dict[str, str]:
-    """Return the name of each node to the module that it came from.
+def module_scopes(model: ir.Model, root: str, modules: Collection[str]) -> dict[str, str]:
+    """Return the name of each node to the module that it came from, where it came from one.
 
     Args:
         model: As the exporter left it.
         root: Name of the network inside what was traced.
+        modules: Names of the network's modules.
     """
     scopes = {}
     for node in model.graph:
         words = ast.literal_eval(node.metadata_props.get(SCOPES_KEY, "[]"))
         if len(words) > 1:
             assert node.name is not None, "optimise has named all nodes"
-            scopes[node.name] = words[-2].removeprefix(root).removeprefix(".")
+            module = words[-2].removeprefix(root).removeprefix(".")
+            if module in modules:
+                scopes[node.name] = module
     return scopes
 
 

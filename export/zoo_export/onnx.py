@@ -86,7 +86,8 @@ def export_graph(
     if found != OPSET:
         raise ExportError(f"The exporter wrote opset {found} in place of {OPSET}. Report this.")
     optimise(model)
-    scopes = graph.module_scopes(model, _ROOT)
+    modules = {name for name, _ in module.named_modules()}
+    scopes = graph.module_scopes(model, _ROOT, modules)
     graph.sign(model, row.name, facts)
     graph.save(model, path)
     return Exported(path=path, nodes=len(model.graph), scopes=scopes)
@@ -113,11 +114,5 @@ def _explain(row: ModelSpec, error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    text = str(cause).strip()
-    if "Constraints violated" in text or "ConstraintViolation" in type(cause).__name__:
-        return (
-            f"The graph of {row.name} has one size where a range was asked for. Give one size, "
-            "such as --size 224x224, and export once for each that you need."
-        )
-    first = text.splitlines()[0] if text else ""
+    first = next(iter(str(cause).strip().splitlines()), "")
     return f"{row.name} cannot be exported: {type(cause).__name__}: {first}"
