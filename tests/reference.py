@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Relative RMS error against the reference. In float64 only the order of sums differs; in float32 the
-# same, 2**29 times larger, with room for twelve blocks of accumulation.
+# Relative RMS error against the reference. In float64 only the order of sums differs; in float32
+# the same, 2**29 times larger, with room for twelve blocks of accumulation.
 FLOAT64 = 1e-10
 FLOAT32 = 2e-6
 
 
-def relative_error(ours: Any, reference: Any) -> float:  # noqa: ANN401  tensors or arrays
+def relative_error(ours: Any, reference: Any) -> float:  # tensors or arrays
     """Return ||ours - reference|| / ||reference||; the shapes must agree."""
     one, other = torch.as_tensor(ours).double(), torch.as_tensor(reference).double()
     assert one.shape == other.shape, f"shape {tuple(one.shape)}, reference {tuple(other.shape)}"

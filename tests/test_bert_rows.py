@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 
-from tests.bert_references import kind, reference_config
+from tests.bert_references import kind, reference, reference_config, save
 from zoo.errors import KeyMapError
 from zoo.keys import Shape, make_plan
 from zoo.spec import ModelSpec, TextPreprocess
+from zoo.weights import open_checkpoint
 from zoo_text.configs import BertConfig
 from zoo_text.plugin import zoo_models
 
@@ -73,6 +75,20 @@ def assert_covers_exactly(row: ModelSpec, header: dict[str, Shape]) -> None:
     dropped = {key for key, _ in plan.dropped}
     assert used | dropped == set(header)
     assert not [key for key in dropped if ".layer." in key or "_embeddings" in key]
+
+
+@pytest.mark.parametrize("headed", [False, True], ids=["bare", "headed"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "electra"])
+def test_the_names_below_are_those_that_files_have(name: str, headed: bool, tmp_path: Path) -> None:
+    model = reference(name, headed=headed)
+    save(model, tmp_path)
+
+    saved = set(open_checkpoint([tmp_path / "model.safetensors"]).header)
+
+    tied = {"lm_head.decoder.weight", "lm_head.decoder.bias", "cls.predictions.decoder.weight",
+            "cls.predictions.decoder.bias", "vocab_projector.weight"}  # fmt: skip
+    assert saved <= set(model.state_dict())
+    assert set(model.state_dict()) - saved <= tied
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -396,6 +396,18 @@ def test_half_written_rows_are_done_again(run: Zoo, bert: Path, unfinished: Path
     np.testing.assert_allclose(np.array(table["vector"].to_pylist()), whole, atol=CLOSE)
 
 
+def test_a_half_written_line_of_a_skipped_item_is_dropped(tmp_path: Path) -> None:
+    first = journal.Journal(tmp_path, asked={}, width=2)
+    first.add({"index": 0}, np.ones(2))
+    first.add({"index": 1, "error": "bad"}, None)
+    first.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes()[:-3])
+    with journal.Journal(tmp_path, asked={}, width=2) as second:
+        assert [record["index"] for record in second.records()] == [0]
+        assert (second.items, second.count) == (1, 1)
+
+
 LIMITED = """
 import resource, sys
 import zoo.cli

@@ -128,7 +128,7 @@ def test_what_timm_does_and_we_do_not_is_refused(fields: dict[str, Any], reason:
     [
         ({"size": {"shortest_edge": 64}}, "does not crop"),
         ({"size": 64, "crop_size": 80, "do_center_crop": True}, "would pad"),
-        ({"size": {"height": 64, "width": 64}, "crop_size": 32, "do_center_crop": True}, "another"),
+        ({"size": {"height": 64, "width": 64}, "crop_size": 72, "do_center_crop": True}, "pad"),
     ],
     ids=str,
 )

@@ -48,6 +48,10 @@ def test_it_names_every_family() -> None:
     assert set(re.findall(r"`([\w.-]+)`", table)) == {row.family.name for row in zoo.list()}
 
 
+def test_it_counts_the_families() -> None:
+    assert f"of {len({row.family.name for row in zoo.list()})} families" in README
+
+
 def test_its_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)", README)
     assert links

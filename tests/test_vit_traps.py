@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.reference import images
+from tests.reference import FLOAT64, images, relative_error
 from zoo.errors import InputError
 from zoo.loading import random_module
+from zoo.nn.attention import SelfAttention
 from zoo.registry import default_registry
 from zoo.spec import Dim, ImagePreprocess, ModelSpec
 from zoo_vision.families import deit, dino, dinov2, ijepa, mae, moco_v3, vit
@@ -128,6 +129,31 @@ def test_class_token_and_registers_are_no_patches() -> None:
     assert torch.equal(out.pooled, out.prefix[:, 0])
 
 
+@pytest.mark.parametrize("name", ["vit-b16", "deit-b16-dist", "dinov2-g14-reg", "mae-b16"])
+@torch.no_grad()
+def test_the_vector_alone_is_the_vector_of_all(name: str) -> None:
+    row = default_registry().row(name)
+    net = random_module(replace(row, config=config(name).tiny())).double()
+    pixels = images(3, 24, 16)
+    everything = net(pixels)
+
+    net.pooled_only = True  # type: ignore[assignment]  # a plain attribute
+    alone = net(pixels)
+
+    assert relative_error(alone.pooled, everything.pooled) <= FLOAT64
+    assert alone.tokens is None
+    assert alone.prefix is None
+
+
+@torch.no_grad()
+def test_attention_of_the_first_tokens_is_that_of_all() -> None:
+    attention = SelfAttention(16, 4, qkv_bias=False).double()
+    x = torch.randn(2, 7, 16, dtype=torch.float64)
+
+    assert relative_error(attention.first_tokens(x, 3), attention(x)[:, :3]) <= FLOAT64
+
+
+@torch.no_grad()
 def test_an_image_does_not_depend_on_its_batch() -> None:
     net = random_module(default_registry().row("vit-t16")).double()
     batch = images(3, 32, 48)

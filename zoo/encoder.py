@@ -249,7 +249,7 @@ class Encoder:
 
         def runner(backend: Backend) -> pipeline.Run:
             def run(batch: Batch) -> Sequence[Any]:
-                encoded = backend.run(batch, normalize=norm)
+                encoded = backend.run(batch, normalize=norm, pooled_only=output == "pooled")
                 return _rows(backend, encoded, output, dims, norm, convert_to_tensor)
 
             return run

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
+from zoo.hookspecs import RepoFiles
 
 LARGEST = 10_000_000  # of any integer in a configuration; the largest vocabularies have 1,000,000
 DEEPEST = 1_000  # of numbers of layers
@@ -44,32 +45,41 @@ class Fields:
         value = self.get(key)
         return Fields({} if value is None else value, f"{self.file}, {key}")
 
-    def integer(self, key: str, default: int | None = None, *, most: int = LARGEST) -> int:
-        """Return a positive integer."""
+    def integer(
+        self, key: str, default: int | None = None, *, least: int = 1, most: int = LARGEST
+    ) -> int:
+        """Return an integer within bounds."""
         value = self._present(key, default)
-        if type(value) is not int or not 0 < value <= most:
-            raise self._wrong(key, f"an integer from 1 to {most}")
+        if type(value) is not int or not least <= value <= most:
+            raise self.wrong(key, f"an integer from {least} to {most}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
         """Return a finite number."""
         value = self._present(key, default)
         if type(value) not in (int, float) or not math.isfinite(value):
-            raise self._wrong(key, "a number")
+            raise self.wrong(key, "a number")
         return float(value)
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """Return a finite number above zero."""
+        value = self.number(key, default)
+        if value <= 0:
+            raise self.wrong(key, "a positive number")
+        return value
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return a string."""
         value = self._present(key, default)
         if not isinstance(value, str):
-            raise self._wrong(key, "a string")
+            raise self.wrong(key, "a string")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
         value = self._present(key, default)
         if not isinstance(value, bool):
-            raise self._wrong(key, "true or false")
+            raise self.wrong(key, "true or false")
         return value
 
     def numbers(self, key: str, default: tuple[float, ...]) -> tuple[float, ...]:
@@ -80,7 +90,7 @@ class Fields:
             or len(value) != len(default)
             or any(type(one) not in (int, float) or not math.isfinite(one) for one in value)
         ):
-            raise self._wrong(key, f"{len(default)} numbers")
+            raise self.wrong(key, f"{len(default)} numbers")
         return tuple(map(float, value))
 
     def integers(
@@ -93,7 +103,7 @@ class Fields:
             or len(value) != len(default)
             or any(type(one) is not int or not 0 < one <= most for one in value)
         ):
-            raise self._wrong(key, f"{len(default)} integers from 1 to {most}")
+            raise self.wrong(key, f"{len(default)} integers from 1 to {most}")
         return tuple(value)
 
     def require(self, key: str, *allowed: object) -> None:
@@ -109,6 +119,12 @@ class Fields:
                 f"{self.file} has {key} = {str(value)[:80]!r}; supported is {ways}."
             )
 
+    def wrong(self, key: str, wanted: str) -> FormatError:
+        """Return the error that says what a field must be."""
+        value = repr(self.get(key))
+        shown = value if len(value) <= 80 else f"{value[:80]}..."
+        return FormatError(f"{self.file}: {key!r} must be {wanted}, not {shown}.")
+
     def _present(self, key: str, default: object) -> Any:  # noqa: ANN401  JSON is what it is
         value = self.get(key)
         if value is None:
@@ -117,7 +133,17 @@ class Fields:
             raise FormatError(f"{self.file} has no {key!r}.")
         return value
 
-    def _wrong(self, key: str, wanted: str) -> FormatError:
-        return FormatError(
-            f"{self.file} has {key} = {str(self.get(key))[:80]!r}; it must be {wanted}."
-        )
+
+def read_fields(files: RepoFiles, name: str) -> Fields | None:
+    """Return a repository's JSON object, or None if there is no such file.
+
+    Raises:
+        FormatError: It is not JSON, or no object.
+    """
+    value = files.json(name)
+    return None if value is None and name not in files.names() else Fields(value, name)
+
+
+def read_optional(files: RepoFiles, name: str) -> Fields:
+    """Return a repository's JSON object, empty if there is no such file."""
+    return read_fields(files, name) or Fields({}, name)

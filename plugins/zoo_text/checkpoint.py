@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
+from zoo.fields import Fields, read_fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
 from zoo_text.configs import Activation, BertConfig
@@ -23,7 +24,6 @@ from zoo_text.modules import (
     similarity_name,
     transformer_folder,
 )
-from zoo_text.table import Table, read_optional, read_table
 
 FAMILIES = {
     "bert": bert.FAMILY,
@@ -73,16 +73,16 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     folder = transformer_folder(files)
     if folder is None:
         return None
-    table = read_table(files, _join(folder, "config.json"))
-    if table is None:
+    fields = read_fields(files, _join(folder, "config.json"))
+    if fields is None:
         return None
-    kind = table.values.get("model_type")
+    kind = fields.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
         return None
-    _refuse_unsupported(table, files)
-    shape = _distilbert(table) if kind == "distilbert" else _bert(table, kind)
+    _refuse_unsupported(fields, files)
+    shape = _distilbert(fields) if kind == "distilbert" else _bert(fields, kind)
     if shape.width % shape.heads:
-        raise FormatError(f"{table.name}: {shape.heads} heads do not divide {shape.width}.")
+        raise FormatError(f"{fields.file}: {shape.heads} heads do not divide {shape.width}.")
     modules = read_modules(files, shape.width)
     return (_row(files, kind, shape, modules),)
 
@@ -124,69 +124,69 @@ def _row(files: RepoFiles, kind: str, shape: BertConfig, modules: Modules) -> Mo
     )
 
 
-def _refuse_unsupported(table: Table, files: RepoFiles) -> None:
-    position = table.text("position_embedding_type", "absolute")
+def _refuse_unsupported(fields: Fields, files: RepoFiles) -> None:
+    position = fields.text("position_embedding_type", "absolute")
     reasons = {
-        "wants its own code to be run (auto_map)": bool(table.values.get("auto_map")),
-        "is a decoder": table.flag("is_decoder", False),
-        "attends to another sequence": table.flag("add_cross_attention", False),
+        "wants its own code to be run (auto_map)": bool(fields.get("auto_map")),
+        "is a decoder": fields.flag("is_decoder", False),
+        "attends to another sequence": fields.flag("add_cross_attention", False),
         f"has {position!r} position embeddings": position != "absolute",
     }
     for reason, holds in reasons.items():
         if holds:
             raise UnsupportedCheckpointError(
-                f"{files.source} {reason}, by its {table.name}. Supported are plain encoders with "
+                f"{files.source} {reason}, by its {fields.file}. Supported are plain encoders with "
                 "absolute positions."
             )
 
 
-def _bert(table: Table, kind: str) -> BertConfig:
+def _bert(fields: Fields, kind: str) -> BertConfig:
     counted = kind in _COUNTED
-    width = table.count("hidden_size", most=_MOST_WIDE)
+    width = fields.integer("hidden_size", most=_MOST_WIDE)
     embedded = width
     if kind == "electra":
-        embedded = table.count("embedding_size", most=_MOST_WIDE)
-    vocab = table.count("vocab_size", most=_MOST_ROWS)
-    pad_id = table.count("pad_token_id", int(counted), least=0, most=vocab - 1)
+        embedded = fields.integer("embedding_size", most=_MOST_WIDE)
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    pad_id = fields.integer("pad_token_id", int(counted), least=0, most=vocab - 1)
     offset = pad_id + 1 if counted else 0
     return BertConfig(
         vocab=vocab,
         width=width,
-        depth=table.count("num_hidden_layers", most=_MOST_BLOCKS),
-        heads=table.count("num_attention_heads", most=_MOST_WIDE),
-        hidden=table.count("intermediate_size", most=_MOST_WIDE),
-        max_positions=table.count(
+        depth=fields.integer("num_hidden_layers", most=_MOST_BLOCKS),
+        heads=fields.integer("num_attention_heads", most=_MOST_WIDE),
+        hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
+        max_positions=fields.integer(
             "max_position_embeddings", least=offset + _SHORTEST, most=_MOST_ROWS
         ),
-        type_vocab=table.count("type_vocab_size", 2, most=_MOST_ROWS),
+        type_vocab=fields.integer("type_vocab_size", 2, most=_MOST_ROWS),
         position_offset=offset,
         pad_id=pad_id,
         embedding_width=None if embedded == width else embedded,
-        eps=table.positive("layer_norm_eps", 1e-12),
-        activation=_activation(table, "hidden_act"),
+        eps=fields.positive("layer_norm_eps", 1e-12),
+        activation=_activation(fields, "hidden_act"),
     )
 
 
-def _distilbert(table: Table) -> BertConfig:
-    vocab = table.count("vocab_size", most=_MOST_ROWS)
+def _distilbert(fields: Fields) -> BertConfig:
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
     return BertConfig(
         vocab=vocab,
-        width=table.count("dim", most=_MOST_WIDE),
-        depth=table.count("n_layers", most=_MOST_BLOCKS),
-        heads=table.count("n_heads", most=_MOST_WIDE),
-        hidden=table.count("hidden_dim", most=_MOST_WIDE),
-        max_positions=table.count("max_position_embeddings", least=_SHORTEST, most=_MOST_ROWS),
+        width=fields.integer("dim", most=_MOST_WIDE),
+        depth=fields.integer("n_layers", most=_MOST_BLOCKS),
+        heads=fields.integer("n_heads", most=_MOST_WIDE),
+        hidden=fields.integer("hidden_dim", most=_MOST_WIDE),
+        max_positions=fields.integer("max_position_embeddings", least=_SHORTEST, most=_MOST_ROWS),
         type_vocab=0,
-        pad_id=table.count("pad_token_id", 0, least=0, most=vocab - 1),
-        activation=_activation(table, "activation"),
+        pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
+        activation=_activation(fields, "activation"),
     )
 
 
-def _activation(table: Table, field: str) -> Activation:
-    name = table.text(field, "gelu")
+def _activation(fields: Fields, field: str) -> Activation:
+    name = fields.text(field, "gelu")
     if name not in _ACTIVATIONS:
         raise UnsupportedCheckpointError(
-            f"{table.name} asks for the activation {name!r}. Supported are "
+            f"{fields.file} asks for the activation {name!r}. Supported are "
             f"{', '.join(_ACTIVATIONS)}."
         )
     return _ACTIVATIONS[name]
@@ -217,13 +217,13 @@ def _tokenizer(files: RepoFiles, folder: str, kind: str) -> tuple[tuple[str, ...
             "(vocab.txt, or vocab.json with merges.txt). Save its tokenizer with transformers "
             "as tokenizer.json."
         )
-    table = read_optional(files, _join(folder, "tokenizer_config.json"))
-    lower = table.flag("do_lower_case", True)
+    fields = read_optional(files, _join(folder, "tokenizer_config.json"))
+    lower = fields.flag("do_lower_case", True)
     if there[0] == "vocab.txt":
-        odd = not table.flag("tokenize_chinese_chars", True)
-        if odd or table.flag("strip_accents", lower) != lower:
+        odd = not fields.flag("tokenize_chinese_chars", True)
+        if odd or fields.flag("strip_accents", lower) != lower:
             raise UnsupportedCheckpointError(
-                f"{table.name} of {files.source} splits words in an unusual way, which takes a "
+                f"{fields.file} of {files.source} splits words in an unusual way, which takes a "
                 "tokenizer.json."
             )
     return there, lower
@@ -233,16 +233,16 @@ def _sentence_bert(files: RepoFiles, folder: str, longest: int) -> tuple[int, bo
     """Return the longest sequence, and whether texts are made lower case first."""
     names = files.names()
     name = next((name for name in _SENTENCE_BERT if _join(folder, name) in names), "")
-    table = read_optional(files, _join(folder, name)) if name else Table(_SENTENCE_BERT[0], {})
-    field, source = "max_seq_length", table
-    if table.values.get(field) is None:
+    fields = read_optional(files, _join(folder, name)) if name else Fields({}, _SENTENCE_BERT[0])
+    field, source = "max_seq_length", fields
+    if fields.get(field) is None:
         field = "model_max_length"
         source = read_optional(files, _join(folder, "tokenizer_config.json"))
     # Transformers writes 1e30 where it does not know.
     length = int(source.positive(field, longest))
     if length < _SHORTEST:
         raise source.wrong(field, f"at least {_SHORTEST}: a token between two special ones")
-    return min(length, longest), table.flag("do_lower_case", False)
+    return min(length, longest), fields.flag("do_lower_case", False)
 
 
 def _note(files: RepoFiles) -> str:

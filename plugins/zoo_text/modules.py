@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
+from zoo.fields import Fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import Role
 from zoo_text.configs import DenseHead, HeadActivation, Pooling
-from zoo_text.table import Table, read_optional
 
 MODULES = "modules.json"
 _OWN = "sentence_transformers."
@@ -91,7 +91,7 @@ def transformer_folder(files: RepoFiles) -> str | None:
         return ""
     if not modules or _kind(modules[0]) != "Transformer":
         return None
-    return modules[0].text("path").strip("/")
+    return modules[0].text("path", "").strip("/")
 
 
 def read_modules(files: RepoFiles, width: int) -> Modules:
@@ -108,7 +108,7 @@ def read_modules(files: RepoFiles, width: int) -> Modules:
     modules = _list(files)
     if modules is None:
         return Modules()
-    folder, *rest = [module.text("path").strip("/") for module in modules]
+    folder, *rest = [module.text("path", "").strip("/") for module in modules]
     kinds = [_kind(module) for module in modules]
     expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense")]
     if kinds not in (expected, [*expected, "Normalize"]):
@@ -139,57 +139,57 @@ def read_prompts(files: RepoFiles) -> Prompts:
     Raises:
         FormatError: The file is broken.
     """
-    table = read_optional(files, "config_sentence_transformers.json")
-    values = table.values.get("prompts")
+    fields = read_optional(files, "config_sentence_transformers.json")
+    values = fields.get("prompts")
     if not isinstance(values, dict | None):
-        raise table.wrong("prompts", "an object")
-    stored = {name: Table(table.name, values or {}).text(name) for name in values or {}}
+        raise fields.wrong("prompts", "an object")
+    stored = {name: Fields(values or {}, fields.file).text(name, "") for name in values or {}}
     document = next((name for name in _DOCUMENT if name in stored), "")
     roles = {
         "query": Role(prompt=stored.get("query", "")),
         "document": Role(prompt=stored.get(document, "")),
     }
-    default = table.text("default_prompt_name") or None
+    default = fields.text("default_prompt_name", "") or None
     if default is not None:
         if default not in stored:
-            raise table.wrong("default_prompt_name", f"one of {', '.join(stored) or 'no prompts'}")
+            raise fields.wrong("default_prompt_name", f"one of {', '.join(stored) or 'no prompts'}")
         roles.setdefault(default, Role(prompt=stored[default]))
     return Prompts(stored=stored, roles=roles, default=default)
 
 
 def similarity_name(files: RepoFiles) -> str:
     """Return how the authors compare vectors: cosine, unless the folder says otherwise."""
-    table = read_optional(files, "config_sentence_transformers.json")
-    return table.text("similarity_fn_name") or "cosine"
+    fields = read_optional(files, "config_sentence_transformers.json")
+    return fields.text("similarity_fn_name", "") or "cosine"
 
 
-def _list(files: RepoFiles) -> list[Table] | None:
+def _list(files: RepoFiles) -> list[Fields] | None:
     values = files.json(MODULES)
     if values is None and MODULES not in files.names():
         return None
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise FormatError(f"{MODULES} of {files.source} is no list of objects.")
-    return [Table(MODULES, value) for value in values]
+    return [Fields(value, MODULES) for value in values]
 
 
-def _kind(module: Table) -> str:
+def _kind(module: Fields) -> str:
     """Return the class name of one of the library's own modules, or the whole path of another's."""
-    path = module.text("type")
+    path = module.text("type", "")
     return path.rpartition(".")[2] if path.startswith(_OWN) else path
 
 
-def _pooling(table: Table, files: RepoFiles) -> Pooling:
-    if not table.flag("include_prompt", True):
+def _pooling(fields: Fields, files: RepoFiles) -> Pooling:
+    if not fields.flag("include_prompt", True):
         raise UnsupportedCheckpointError(f"{files.source} leaves the prompt out of the pooling.")
-    given = table.values.get("pooling_mode")
+    given = fields.get("pooling_mode")
     if given is None:
-        modes: object = [mode for key, mode in _SWITCHES.items() if table.flag(key, False)]
+        modes: object = [mode for key, mode in _SWITCHES.items() if fields.flag(key, False)]
         modes = modes or ["mean"]
     else:
         modes = given if isinstance(given, list) else [given]
     assert isinstance(modes, list), "made above"
     if not all(isinstance(mode, str) for mode in modes):
-        raise table.wrong("pooling_mode", "a name")
+        raise fields.wrong("pooling_mode", "a name")
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         raise UnsupportedCheckpointError(
             f"{files.source} pools by {' + '.join(modes)}. Supported are {', '.join(_POOLINGS)}, "
@@ -198,32 +198,32 @@ def _pooling(table: Table, files: RepoFiles) -> Pooling:
     return _POOLINGS[modes[0]]
 
 
-def _dense(table: Table, files: RepoFiles, width: int) -> DenseHead:
-    activation = table.text("activation_function", "torch.nn.modules.activation.Tanh")
+def _dense(fields: Fields, files: RepoFiles, width: int) -> DenseHead:
+    activation = fields.text("activation_function", "torch.nn.modules.activation.Tanh")
     if activation not in _ACTIVATIONS:
         raise UnsupportedCheckpointError(
             f"{files.source} has a Dense layer with the activation {activation!r}; supported are "
             f"{', '.join(name.rpartition('.')[2] for name in _ACTIVATIONS)} of torch.nn."
         )
-    if table.flag("use_residual", False):
+    if fields.flag("use_residual", False):
         raise UnsupportedCheckpointError(f"{files.source} has a Dense layer with a residual sum.")
-    _expect_sentence(table, files)
-    if table.count("in_features", most=_MOST) != width:
-        raise table.wrong("in_features", f"{width}, the width of what comes before")
+    _expect_sentence(fields, files)
+    if fields.integer("in_features", most=_MOST) != width:
+        raise fields.wrong("in_features", f"{width}, the width of what comes before")
     return DenseHead(
-        width=table.count("out_features", most=_MOST),
-        bias=table.flag("bias", True),
+        width=fields.integer("out_features", most=_MOST),
+        bias=fields.flag("bias", True),
         activation=_ACTIVATIONS[activation],
     )
 
 
-def _expect_sentence(table: Table, files: RepoFiles) -> None:
+def _expect_sentence(fields: Fields, files: RepoFiles) -> None:
     """Refuse a module that works on anything but the vector of the text."""
     for name in ("module_input_name", "module_output_name"):
-        feature = table.text(name, "sentence_embedding")
+        feature = fields.text(name, "sentence_embedding")
         if feature != "sentence_embedding":
             raise UnsupportedCheckpointError(
-                f"{table.name} of {files.source} works on {feature!r}, not on the text's vector."
+                f"{fields.file} of {files.source} works on {feature!r}, not on the text's vector."
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
-from zoo_text import checkpoint
+from zoo_text.checkpoint import recognise
 from zoo_text.families import (
     bert,
     bge,
@@ -44,4 +44,4 @@ def zoo_models() -> Iterable[ModelSpec]:
 @hookimpl
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise BERT-like repositories, with or without sentence-transformers' modules."""
-    return checkpoint.recognise(files)
+    return recognise(files)

@@ -9,6 +9,7 @@ from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
 from zoo_vision.families import deit, dino, dinov2, ijepa, mae, moco_v3, resnet, vit
 from zoo_vision.resnet_checkpoint import resnet_checkpoint
+from zoo_vision.vit_checkpoint import vit_checkpoint
 
 
 @hookimpl
@@ -21,7 +22,7 @@ def zoo_models() -> Iterable[ModelSpec]:
 @hookimpl
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise the repositories of this package's architectures."""
-    for recognise in (resnet_checkpoint,):
+    for recognise in (vit_checkpoint, resnet_checkpoint):
         rows = recognise(files)
         if rows:
             return rows

@@ -70,8 +70,10 @@ def from_transformers(
     )
 
 
-def _geometry(fields: Fields, default: int, crop: bool) -> tuple[tuple[int, int], int | None]:
-    """Return height and width, and the shorter side before the crop."""
+def _geometry(
+    fields: Fields, default: int, crop: bool
+) -> tuple[tuple[int, int], int | tuple[int, int] | None]:
+    """Return height and width, and the shorter side or both before the crop."""
     kind = str(fields.get("image_processor_type") or fields.get("feature_extractor_type"))
     size = fields.get("size")
     # An integer is one side for processors that crop, both sides for ViT's.
@@ -88,11 +90,12 @@ def _geometry(fields: Fields, default: int, crop: bool) -> tuple[tuple[int, int]
         return (edge, edge), int(edge / share)
     if isinstance(size, dict) and "shortest_edge" not in size:
         both = _window(fields, "size", (default, default))
-        if cropped and _window(fields, "crop_size", both) != both:
+        window = _window(fields, "crop_size", both) if cropped else both
+        if window[0] > both[0] or window[1] > both[1]:
             raise UnsupportedCheckpointError(
-                f"{fields.file} squashes to one size and crops to another; that is not supported."
+                f"{fields.file} crops {window} out of {both} pixels, which would pad."
             )
-        return both, None
+        return window, None if window == both else both
     if not cropped:
         if isinstance(size, dict):
             raise UnsupportedCheckpointError(
@@ -162,6 +165,22 @@ def from_timm(fields: Fields) -> ImagePreprocess:
         mean=fields.numbers("mean", IMAGENET_MEAN),
         std=_deviation(fields, "std", IMAGENET_STD),
     )
+
+
+def timm_arguments(fields: Fields, *allowed: str) -> Fields:
+    """Return the arguments that timm builds a network with; it writes some that are defaults.
+
+    Raises:
+        UnsupportedCheckpointError: There is one that is not allowed and changes the network.
+    """
+    arguments = fields.inner("model_args")
+    arguments.require("in_chans", 3)
+    for key in fields.get("model_args") or ():
+        if key not in (*allowed, "in_chans", "num_classes", "global_pool"):
+            raise UnsupportedCheckpointError(
+                f"{fields.file} builds its network with {key!r}; that is not supported."
+            )
+    return arguments
 
 
 def _deviation(fields: Fields, key: str, default: tuple[float, ...]) -> tuple[float, ...]:

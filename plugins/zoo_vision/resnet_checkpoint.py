@@ -9,7 +9,13 @@ from zoo.fields import DEEPEST, Fields
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ImagePreprocess, ModelSpec, WeightsSpec
 from zoo_vision.families.resnet import BASIC, BOTTLENECK, INPUTS, RESNET
-from zoo_vision.processing import IMAGENET_MEAN, IMAGENET_STD, from_timm, from_transformers
+from zoo_vision.processing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    from_timm,
+    from_transformers,
+    timm_arguments,
+)
 from zoo_vision.resnet_config import SHRINK, ResNetConfig
 
 CONFIG = "config.json"
@@ -43,7 +49,7 @@ def resnet_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
         return (_row(files, _transformers(fields), _transformers_preprocess(files)),)
     name = fields.get("architecture")
     if isinstance(name, str) and name in TIMM:
-        fields.require("model_args", {})
+        timm_arguments(fields).require("global_pool", "avg")
         return (_row(files, TIMM[name], from_timm(fields.inner("pretrained_cfg"))),)
     return None
 

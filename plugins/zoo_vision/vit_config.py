@@ -103,6 +103,24 @@ class ViTConfig:
         """Tokens before the patches that have a position of their own."""
         return (self.class_token + self.distillation_token) if self.class_position else 0
 
+    @property
+    def params(self) -> int:
+        """Parameters of the network."""
+        width, norm = self.width, 2 * self.width
+        attention = 3 * width * (width + self.qkv_bias) + width * (width + 1)
+        first = 2 * self.hidden if self.swiglu else self.hidden
+        mlp = first * (width + 1) + width * (self.hidden + 1)
+        block = 2 * norm + attention + mlp + 2 * width * self.layer_scale
+        rows, columns = self.grid
+        tokens = self.class_token + self.distillation_token + self.registers
+        return (
+            width * (3 * self.patch**2 + self.patch_bias)
+            + width * (tokens + self.placed + rows * columns)
+            + self.depth * block
+            + norm * (self.pre_norm + self.final_norm + self.pool_norm)
+            + width * (self.projection or 0)
+        )
+
     def build(self) -> ViT:
         """Build the network."""
         from zoo_vision.nets.vit import ViT

@@ -18,8 +18,13 @@ class Backend(Protocol):
         """Return what one batch may cost, in the unit of `Sample.size`."""
         ...
 
-    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+    def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch; the record's fields are arrays of the backend's own kind.
+
+        Args:
+            batch: The network's inputs by name.
+            normalize: Whether vectors leave with unit L2 norm.
+            pooled_only: Whether only `pooled` will be read, so that the rest may be left out.
 
         Raises:
             OptionError: The backend cannot leave out the L2 norm of its network.

@@ -76,12 +76,16 @@ class EagerBackend:
         return cast(Encoded, self.module(**self.tensors(batch)))
 
     @torch.inference_mode()
-    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+    def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch without gradients."""
         module = self.module
-        if getattr(module, "normalize", False) != normalize:
-            module = copy.copy(module)  # shares every parameter; only the switch differs
+        if (
+            getattr(module, "normalize", False) != normalize
+            or getattr(module, "pooled_only", pooled_only) != pooled_only
+        ):
+            module = copy.copy(module)  # shares every parameter; only the switches differ
             module.normalize = normalize  # type: ignore[assignment]  # a plain attribute of every net
+            module.pooled_only = pooled_only  # type: ignore[assignment]  # and this one of some
         return cast(Encoded, module(**self.tensors(batch)))
 
     def lanes(self) -> list[EagerBackend]:
@@ -129,7 +133,7 @@ class _Lane(EagerBackend):
         super().__init__(whole.spec, whole.module, device=whole.device, dtype=whole.dtype)
         self._threads = threads
 
-    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+    def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch on the calling thread and its few helpers."""
         before = torch.get_num_threads()
         if before != self._threads:
@@ -139,7 +143,7 @@ class _Lane(EagerBackend):
             helper = threading.Thread(target=torch.set_num_threads, args=(before,))
             helper.start()
             helper.join()
-        return super().run(batch, normalize=normalize)
+        return super().run(batch, normalize=normalize, pooled_only=pooled_only)
 
 
 def parse_device(device: str | torch.device) -> torch.device:

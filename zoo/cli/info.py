@@ -88,7 +88,11 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
         return
     if isinstance(recipe, ImagePreprocess):
         height, width = recipe.size
-        how = "squashed to" if recipe.resize is None else f"shorter side {recipe.resize}, crop to"
+        how = "squashed to"
+        if isinstance(recipe.resize, tuple):
+            how = f"squashed to {recipe.resize[0]} x {recipe.resize[1]}, crop to"
+        elif recipe.resize is not None:
+            how = f"shorter side {recipe.resize}, crop to"
         yield "image", f"{how} {height} x {width} pixels, {recipe.resample}, {recipe.channels}"
         return
     yield "text", f"up to {recipe.max_length} tokens"

@@ -99,8 +99,10 @@ class Journal:
         items = vectors = end = 0
         with self._rows.open("rb") as file:
             for line in file:
+                if not line.endswith(b"\n"):
+                    break
                 has_vector = b'"error"' not in line or "error" not in json.loads(line)
-                if not line.endswith(b"\n") or vectors + has_vector > whole:
+                if vectors + has_vector > whole:
                     break
                 items, vectors, end = items + 1, vectors + has_vector, end + len(line)
         return items, vectors, end

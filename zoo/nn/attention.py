@@ -35,6 +35,21 @@ class SelfAttention(nn.Module):
         out: Tensor = self.proj(x)
         return out
 
+    def first_tokens(self, x: Tensor, count: int) -> Tensor:
+        """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
+        batch, tokens, width = x.shape
+        bias = self.qkv.bias
+        q_bias, kv_bias = (None, None) if bias is None else (bias[:width], bias[width:])
+        q = F.linear(x[:, :count], self.qkv.weight[:width], q_bias)  # (B, count, D)
+        kv = F.linear(x, self.qkv.weight[width:], kv_bias)  # (B, N, 2 D)
+        q = q.reshape(batch, count, self.heads, -1).transpose(1, 2)  # (B, H, count, D / H)
+        kv = kv.reshape(batch, tokens, 2, self.heads, -1)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, N, D / H)
+        x = F.scaled_dot_product_attention(q, k, v)
+        x = x.transpose(1, 2).reshape(batch, count, width)  # (B, count, D)
+        out: Tensor = self.proj(x)
+        return out
+
 
 def key_mask(mask: Tensor | None) -> Tensor | None:
     """(B, N), nonzero where a token is real -> (B, 1, 1, N) bool for `SelfAttention`."""

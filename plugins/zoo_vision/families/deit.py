@@ -6,13 +6,14 @@ bicubic to the new size.
 
 from __future__ import annotations
 
+from functools import partial
+
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import Family, ImagePreprocess
+from zoo_vision.families.rows import timm_row
 from zoo_vision.families.vit_layouts import (
     CLASSIFIER,
-    TIMM_SOURCE,
     fused_layout,
-    pixels,
     split_layout,
 )
 from zoo_vision.vit_config import ViTConfig
@@ -39,29 +40,7 @@ DEIT = Family(
 PREPROCESS = ImagePreprocess(size=(224, 224), resize=248)
 
 
-def _row(
-    name: str,
-    repo: str,
-    config: ViTConfig,
-    params: int,
-    *,
-    objective: str | None = None,
-    aliases: tuple[str, ...] = (),
-    note: str = "",
-) -> ModelSpec:
-    return DEIT.model(
-        name,
-        config=config,
-        weights=WeightsSpec(source=repo, layout="timm"),
-        preprocess=PREPROCESS,
-        inputs=pixels(config.patch),
-        params=params,
-        objective=objective,
-        aliases=aliases,
-        note=note,
-        source=TIMM_SOURCE,
-    )
-
+_row = partial(timm_row, DEIT, preprocess=PREPROCESS)
 
 ROWS = (
     _row(

@@ -6,9 +6,12 @@ vision_transformer.py, `interpolate_pos_encoding`: bicubic by a scale factor of 
 
 from __future__ import annotations
 
+from functools import partial
+
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
-from zoo_vision.families.vit_layouts import TIMM_SOURCE, fused_layout, pixels, split_layout
+from zoo.spec import Family, ImagePreprocess
+from zoo_vision.families.rows import timm_row
+from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
 
 PROJECTOR = "projection head of the training"
@@ -36,20 +39,12 @@ DINO = Family(
 PREPROCESS = ImagePreprocess(size=(224, 224), resize=248)
 
 
-def _row(
-    name: str, repo: str, config: ViTConfig, params: int, *, aliases: tuple[str, ...] = ()
-) -> ModelSpec:
-    return DINO.model(
-        name,
-        config=config,
-        weights=WeightsSpec(source=repo, layout="timm"),
-        preprocess=PREPROCESS,
-        inputs=pixels(config.patch),
-        params=params,
-        aliases=aliases,
-        note="Pixels as timm's repository says (248, crop 224); the paper evaluates at 256.",
-        source=TIMM_SOURCE,
-    )
+_row = partial(
+    timm_row,
+    DINO,
+    preprocess=PREPROCESS,
+    note="Pixels as timm's repository says (248, crop 224); the paper evaluates at 256.",
+)
 
 
 def _config(width: int, heads: int, patch: int) -> ViTConfig:

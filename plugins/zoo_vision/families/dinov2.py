@@ -8,9 +8,12 @@ size.
 
 from __future__ import annotations
 
+from functools import partial
+
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
-from zoo_vision.families.vit_layouts import TIMM_SOURCE, fused_layout, pixels, split_layout
+from zoo.spec import Family, ImagePreprocess
+from zoo_vision.families.rows import timm_row
+from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
 
 MASK = "token of masked image modelling, unused when encoding"
@@ -68,21 +71,12 @@ def _with_registers(
     )
 
 
-def _row(
-    name: str, repo: str, config: ViTConfig, params: int, *, aliases: tuple[str, ...] = ()
-) -> ModelSpec:
-    return DINOV2.model(
-        name,
-        config=config,
-        weights=WeightsSpec(source=repo, layout="timm"),
-        preprocess=PREPROCESS,
-        inputs=pixels(config.patch),
-        params=params,
-        aliases=aliases,
-        note="Preprocesses to 224 x 224; trained last at 518 x 518, and takes any multiple of 14.",
-        source=TIMM_SOURCE,
-    )
-
+_row = partial(
+    timm_row,
+    DINOV2,
+    preprocess=PREPROCESS,
+    note="Preprocesses to 224 x 224; trained last at 518 x 518, and takes any multiple of 14.",
+)
 
 ROWS = (
     _row(

@@ -6,9 +6,12 @@ plain bicubic to the new size.
 
 from __future__ import annotations
 
+from functools import partial
+
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
-from zoo_vision.families.vit_layouts import TIMM_SOURCE, fused_layout, pixels, split_layout
+from zoo.spec import Family, ImagePreprocess
+from zoo_vision.families.rows import timm_row
+from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
 
 DECODER = "decoder of the pretraining"
@@ -36,22 +39,13 @@ def _config(width: int, depth: int, heads: int, patch: int = 16) -> ViTConfig:
     )
 
 
-def _row(
-    name: str, repo: str, config: ViTConfig, params: int, *, aliases: tuple[str, ...] = ()
-) -> ModelSpec:
-    return MAE.model(
-        name,
-        config=config,
-        weights=WeightsSpec(source=repo, layout="timm"),
-        preprocess=PREPROCESS,
-        inputs=pixels(config.patch),
-        params=params,
-        aliases=aliases,
-        note="The class token was not trained to sum the image up: the vector is the mean of the "
-        "patches. Frozen MAE features are weak before fine-tuning.",
-        source=TIMM_SOURCE,
-    )
-
+_row = partial(
+    timm_row,
+    MAE,
+    preprocess=PREPROCESS,
+    note="The class token was not trained to sum the image up: the vector is the mean of the "
+    "patches. Frozen MAE features are weak before fine-tuning.",
+)
 
 ROWS = (
     _row(

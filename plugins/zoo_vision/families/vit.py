@@ -7,9 +7,12 @@ vit_jax/checkpoint.py, zooms linearly with the corners in place.
 
 from __future__ import annotations
 
+from functools import partial
+
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
-from zoo_vision.families.vit_layouts import TIMM_SOURCE, fused_layout, pixels, split_layout
+from zoo.spec import Family, ImagePreprocess
+from zoo_vision.families.rows import timm_row
+from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
 
 VIT = Family(
@@ -42,29 +45,7 @@ def _config(width: int, depth: int, heads: int, patch: int = 16) -> ViTConfig:
     )
 
 
-def _row(
-    name: str,
-    repo: str,
-    config: ViTConfig,
-    params: int,
-    *,
-    objective: str,
-    aliases: tuple[str, ...] = (),
-    note: str = "",
-) -> ModelSpec:
-    return VIT.model(
-        name,
-        config=config,
-        weights=WeightsSpec(source=repo, layout="timm"),
-        preprocess=PREPROCESS,
-        inputs=pixels(config.patch),
-        params=params,
-        objective=objective,
-        aliases=aliases,
-        note=note,
-        source=TIMM_SOURCE,
-    )
-
+_row = partial(timm_row, VIT, preprocess=PREPROCESS)
 
 IN21K = "supervised ImageNet-21k (AugReg)"
 FINE_TUNED = "supervised ImageNet-21k, then ImageNet-1k (AugReg)"

@@ -21,6 +21,9 @@ from zoo.nn.positions import resample_positions
 if TYPE_CHECKING:
     from zoo_vision.vit_config import ViTConfig
 
+# How many of the first tokens the vector is made of; None where it needs all.
+POOLED_TOKENS = {"cls": 1, "cls_dist": 2, "mean": None}
+
 
 class LayerScale(nn.Module):
     """A learned factor a channel.
@@ -59,9 +62,13 @@ class Block(nn.Module):
         )
         self.scale2 = LayerScale(width) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, N, D)."""
-        x = x + self.scale1(self.attention(self.norm1(x)))
+    def forward(self, x: Tensor, count: int | None = None) -> Tensor:
+        """(B, N, D) -> (B, N, D), or (B, count, D): the first tokens alone."""
+        normed = self.norm1(x)
+        if count is None:
+            x = x + self.scale1(self.attention(normed))
+        else:
+            x = x[:, :count] + self.scale1(self.attention.first_tokens(normed, count))
         out: Tensor = x + self.scale2(self.mlp(self.norm2(x)))
         return out
 
@@ -71,6 +78,11 @@ class ViT(nn.Module):
 
     Args:
         config: Its numbers.
+
+    Attributes:
+        normalize: Whether the vector leaves with unit L2 norm.
+        pooled_only: Leave out of the last block what the vector does not read, and of the output
+            all but the vector.
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -78,6 +90,7 @@ class ViT(nn.Module):
         width, patch = config.width, config.patch
         self.config = config
         self.normalize = config.normalize
+        self.pooled_only = False
         self.patches = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
         self.class_token = _tokens(int(config.class_token), width)
         self.distillation_token = _tokens(int(config.distillation_token), width)
@@ -102,12 +115,17 @@ class ViT(nn.Module):
         """
         x, prefix = self.embed(pixels)
         x = self.pre_norm(x)
-        for block in self.blocks:
+        *early, last = self.blocks
+        for block in early:
             x = block(x)
-        x = self.norm(x)  # (B, P + N, D)
+        # after the last block nobody looks at the patches if a prefix token is the vector
+        read = POOLED_TOKENS[self.config.pooling] if self.pooled_only else None
+        x = self.norm(last(x, read))  # (B, P + N, D)
         pooled = self.projection(self.pool_norm(self._pool(x, prefix)))  # (B, dim)
         if self.normalize:
             pooled = unit(pooled)
+        if self.pooled_only:
+            return Encoded(pooled=pooled)
         return Encoded(
             pooled=pooled, tokens=x[:, prefix:], prefix=x[:, :prefix] if prefix else None
         )
