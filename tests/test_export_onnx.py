@@ -181,6 +181,7 @@ def test_plain_attention_is_the_same_function_and_goes_away_again() -> None:
             torch.testing.assert_close(module[0](x), before(x))
             if not causal:
                 torch.testing.assert_close(module[0](x, mask), before(x, mask))
+                torch.testing.assert_close(module[0].first_tokens(x, 2), before.first_tokens(x, 2))
         assert module[0] is before
 
 
@@ -295,6 +296,22 @@ def test_outputs_are_those_that_were_asked_for(tmp_path: Path) -> None:
     assert [level.ndim for level in pyramid[0]] == [3] * 4
     with pytest.raises(OptionError, match="gives pooled, tokens, pyramid; not 'prefix'"):
         made(row, tmp_path / "c", outputs=["prefix"])
+
+
+def test_a_graph_of_vectors_alone_leaves_out_what_they_do_not_read(
+    tmp_path: Path, bundle_of: BundleOf
+) -> None:
+    row = tiny_row("vit-b16")
+    backend, _ = made(row, tmp_path / "b", outputs=["pooled"])
+
+    batch = batch_of(row, 3, 0)
+    wanted = eager(row, random_module(row), batch)["pooled"]
+    assert relative_error(backend.arrays(batch)["pooled"], wanted) < FLOAT32
+    last = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "b" / MODEL)).graph
+    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+              for value in last.value_info}  # fmt: skip
+    gelus = [shapes[node.output[0]] for node in last.node if node.op_type == "Gelu"]
+    assert [shape[1] for shape in gelus] == [17, 1]  # tokens, then the class token alone
 
 
 def test_a_towers_own_mask_is_an_output_and_an_input_mask_is_not(bundle_of: BundleOf) -> None:

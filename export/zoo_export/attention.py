@@ -48,21 +48,37 @@ class PlainAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, D), mask (B, 1, 1, N) bool with True where a key is real -> (B, N, D)."""
-        batch, tokens, width = x.shape
-        shape = (batch, tokens, self.heads, width // self.heads)
-        q = F.linear(x, self.query_weight, self.query_bias).reshape(shape).transpose(1, 2)
-        k = F.linear(x, self.key_weight, self.key_bias).reshape(shape).permute(0, 2, 3, 1)
-        v = F.linear(x, self.value_weight, self.value_bias).reshape(shape).transpose(1, 2)
-        scores = q @ k  # (B, H, N, N)
+        tokens = x.shape[1]
+        scores = self._scores(x, x)  # (B, H, N, N)
         lowest = x.new_full((), torch.finfo(x.dtype).min)
         if mask is not None:
             scores = scores + torch.where(mask, x.new_zeros(()), lowest)
         if self.causal:
             scores = scores + lowest.expand(tokens, tokens).triu(1)
-        x = scores.softmax(dim=-1) @ v  # (B, H, N, D / H)
-        x = x.transpose(1, 2).reshape(batch, tokens, width)  # (B, N, D)
-        out: Tensor = self.proj(x)
+        return self._mixed(scores, x)
+
+    def first_tokens(self, x: Tensor, count: int) -> Tensor:
+        """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
+        return self._mixed(self._scores(x[:, :count], x), x)
+
+    def _scores(self, x: Tensor, keys: Tensor) -> Tensor:
+        """(B, M, D), (B, N, D) -> (B, H, M, N), scaled."""
+        q = self._split(F.linear(x, self.query_weight, self.query_bias)).transpose(1, 2)
+        k = self._split(F.linear(keys, self.key_weight, self.key_bias)).permute(0, 2, 3, 1)
+        return q @ k
+
+    def _mixed(self, scores: Tensor, values: Tensor) -> Tensor:
+        """(B, H, M, N), (B, N, D) -> (B, M, D)."""
+        v = self._split(F.linear(values, self.value_weight, self.value_bias)).transpose(1, 2)
+        x = scores.softmax(dim=-1) @ v  # (B, H, M, D / H)
+        x = x.transpose(1, 2).reshape(values.shape[0], scores.shape[2], values.shape[2])
+        out: Tensor = self.proj(x)  # (B, M, D)
         return out
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, H, D / H)."""
+        batch, tokens, width = x.shape
+        return x.reshape(batch, tokens, self.heads, width // self.heads)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def export_graph(
     fixed = fixed_axes(row)
     names = input_names(row.inputs)
     wrapped = Wrapped(module, names, outputs).eval()
-    with quiet(), plain_attention(wrapped), torch.no_grad():
+    with quiet(), plain_attention(wrapped), _vectors_alone(module, outputs), torch.no_grad():
         try:
             program = torch.onnx.export(
                 wrapped,
@@ -107,6 +107,20 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _vectors_alone(module: nn.Module, outputs: tuple[str, ...]) -> Iterator[None]:
+    """Let a network that can leave out what only tokens need do so, if no tokens are wanted."""
+    before = getattr(module, "pooled_only", None)
+    if before is None or outputs != ("pooled",):
+        yield
+        return
+    module.pooled_only = True  # type: ignore[assignment]  # a plain attribute, as in zoo.backends
+    try:
+        yield
+    finally:
+        module.pooled_only = before
 
 
 def _explain(row: ModelSpec, error: Exception) -> str:

@@ -112,10 +112,16 @@ class OnnxBackend:
             return CPU_TOKENS if on_cpu else GPU_TOKENS
         return CPU_PIXELS if on_cpu else GPU_PIXELS
 
-    def arrays(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Run a batch; return every output of the graph by its name.
+    def arrays(
+        self, batch: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run a batch; return outputs of the graph by their names.
 
         A graph of one batch size runs a batch in pieces; the last is filled up.
+
+        Args:
+            batch: The graph's inputs by name.
+            outputs: Names of what is wanted; by default all.
 
         Raises:
             OptionError: An axis has a size that the graph does not take.
@@ -123,19 +129,20 @@ class OnnxBackend:
         self._check(batch)
         feeds = {tensor.name: np.ascontiguousarray(batch[tensor.name], tensor.dtype)
                  for tensor in self.card.inputs}  # fmt: skip
+        outputs = self.graph.outputs if outputs is None else outputs
         size = self.graph.fixed.get("batch")
         samples = len(next(iter(feeds.values())))
         if size is None or samples == size:
-            return self._run(feeds)
+            return self._run(feeds, outputs)
         pieces = []
         for start in range(0, samples, size):
             piece = {name: _filled(feed[start : start + size], size)
                      for name, feed in feeds.items()}  # fmt: skip
-            pieces.append(self._run(piece))
+            pieces.append(self._run(piece, outputs))
         return {name: np.concatenate([piece[name] for piece in pieces])[:samples]
-                for name in self.graph.outputs}  # fmt: skip
+                for name in outputs}  # fmt: skip
 
-    def run(self, batch: Batch, *, normalize: bool) -> Encoded:
+    def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch.
 
         Raises:
@@ -146,7 +153,8 @@ class OnnxBackend:
                 f"The graph of {self.card.name} ends in an L2 norm that cannot be left out. Use "
                 f"zoo.load({self.card.name!r}) for vectors without it."
             )
-        outputs = self.arrays(batch)
+        alone = pooled_only and "pooled" in self.graph.outputs
+        outputs = self.arrays(batch, ["pooled"] if alone else None)
         pooled = outputs.get("pooled")
         if pooled is not None and normalize and not self.card.normalize:
             norms = np.sqrt((pooled**2).sum(axis=-1, keepdims=True))
@@ -154,7 +162,7 @@ class OnnxBackend:
         mask = outputs.get("mask")
         if mask is None and self.graph.mask is not None:
             mask = batch[self.graph.mask].astype(bool)
-        levels = [outputs[name] for name in self.graph.outputs if name.startswith(LEVEL)]
+        levels = [level for name, level in outputs.items() if name.startswith(LEVEL)]
         return Encoded(
             pooled=cast(Any, pooled),
             tokens=cast(Any, outputs.get("tokens")),
@@ -182,9 +190,9 @@ class OnnxBackend:
             f"{', '.join(devices)}: zoo.open(path, device=...)."
         )
 
-    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        found = self.session.run(list(self.graph.outputs), feeds)
-        return dict(zip(self.graph.outputs, cast("list[Array]", found), strict=True))
+    def _run(self, feeds: dict[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        found = self.session.run(list(outputs), feeds)
+        return dict(zip(outputs, cast("list[Array]", found), strict=True))
 
     def _check(self, batch: Mapping[str, Array]) -> None:
         for tensor in self.card.inputs:
