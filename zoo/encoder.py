@@ -246,6 +246,7 @@ class Encoder:
         backends = [self.backend] if device is None else self.backend.replicas(device)
         if not backends:
             raise OptionError("device=[] names no device. Name at least one, such as ['cpu'].")
+        lanes = self.backend.lanes() if device is None else ()
 
         def runner(backend: Backend) -> pipeline.Run:
             def run(batch: Batch) -> Sequence[Any]:
@@ -259,8 +260,9 @@ class Encoder:
             preprocessor=self.preprocessor,
             ask=Ask(role=role, prompt=prompt, prompt_name=prompt_name),
             runs=[runner(backend) for backend in backends],
-            lanes=[] if device else [runner(lane) for lane in self.backend.lanes()],
             budget=backends[0].budget(),
+            lanes=[runner(lane) for lane in lanes],
+            lane_budget=lanes[0].budget() if lanes else 0,
             batch_size=batch_size,
             on_error=on_error,
         )

@@ -31,6 +31,7 @@ def stream(
     batch_size: int | None,
     on_error: OnError,
     lanes: Sequence[Run] = (),
+    lane_budget: int = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Yield (index, result) in order; a skipped item yields (index, InputError).
 
@@ -42,8 +43,9 @@ def stream(
         budget: Most that a batch may cost, padding included.
         batch_size: Exact number of samples a batch instead of the budget.
         on_error: What a bad item does.
-        lanes: Narrower runners that share the device of the only one in `runs`, and its budget;
-            taken where there are at least two batches for each.
+        lanes: Narrower runners that share the device of the only one in `runs`; taken where there
+            are at least two batches for each.
+        lane_budget: Most that a batch of a lane may cost.
 
     Raises:
         InputError: A bad item, unless they are skipped.
@@ -70,7 +72,7 @@ def stream(
             good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
             crew, batches = runs, plan_batches(good, budget=budget, batch_size=batch_size)
             if lanes:
-                small = plan_batches(good, budget=budget // len(lanes), batch_size=batch_size)
+                small = plan_batches(good, budget=lane_budget, batch_size=batch_size)
                 if len(small) >= 2 * len(lanes):
                     crew, batches = lanes, small
             results = _run(batches, crew, preprocessor, runners)

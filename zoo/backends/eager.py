@@ -21,6 +21,9 @@ from zoo.spec import ModelSpec
 CPU_TOKENS = 512
 CPU_TOKENS_16_BIT = 1536
 CPU_PIXELS = 8 * 224 * 224
+LANE_TOKENS = 512
+LANE_TOKENS_16_BIT = 768
+LANE_PIXELS = 4 * 224 * 224
 GPU_TOKENS = 65_536
 GPU_PIXELS = 128 * 224 * 224
 
@@ -132,6 +135,12 @@ class _Lane(EagerBackend):
     def __init__(self, whole: EagerBackend, threads: int) -> None:
         super().__init__(whole.spec, whole.module, device=whole.device, dtype=whole.dtype)
         self._threads = threads
+
+    def budget(self) -> int:
+        """Return tokens (text) or pixels (images) of one batch of a lane."""
+        if self.spec.modality == "text":
+            return LANE_TOKENS_16_BIT if self.dtype.itemsize == 2 else LANE_TOKENS
+        return LANE_PIXELS
 
     def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch on the calling thread and its few helpers."""
