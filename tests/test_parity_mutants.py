@@ -50,6 +50,8 @@ def test_a_bug_is_refused_and_no_wrong_cause_is_stated(mutation: Mutation, name:
     report = judge_against(base, {"mutant": candidate})
 
     assert report.verdict == "refused", report.line()
+    # a mutant that cannot run proves nothing: the bug has to be seen in numbers
+    assert not any(fault.startswith("fails in") for fault in report.candidates[0].faults)
     finding = report.candidates[0].finding
     if finding is not None and finding.cause != "unknown":
         assert any(cause in finding.cause for cause in mutation.causes), finding.cause

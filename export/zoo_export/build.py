@@ -38,8 +38,9 @@ from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec
 from zoo_export.binding import bind, dynamic_dims, fixed_axes
 from zoo_export.golden import write_golden
-from zoo_export.onnx import export_graph
-from zoo_export.parity import Profile, Report, judge
+from zoo_export.onnx import Exported, export_graph
+from zoo_export.parity import OnnxCandidate, Profile, Report, judge
+from zoo_export.parity.taps import Boundary, Values
 from zoo_export.provenance import OPSET, origin_of, toolchain
 from zoo_export.readme import readme
 from zoo_export.tracing import choose_outputs
@@ -72,15 +73,21 @@ class SessionCandidate:
     Args:
         backend: The graph's.
         preprocessor: That the bundle will have.
+        graph: The file, and where its nodes come from.
     """
 
-    def __init__(self, backend: OnnxBackend, preprocessor: Preprocessor) -> None:
+    def __init__(self, backend: OnnxBackend, preprocessor: Preprocessor, graph: Exported) -> None:
         self.backend = backend
         self.preprocessor = preprocessor
+        self.graph = graph
 
     def run(self, batch: dict[str, Array]) -> dict[str, Array]:
         """Run a batch of the row's inputs; return the outputs by name."""
         return self.backend.arrays(batch)
+
+    def taps(self, batch: dict[str, Array], shapes: Mapping[Boundary, tuple[int, ...]]) -> Values:
+        """Run a batch once with what crosses the boundaries of modules as further outputs."""
+        return OnnxCandidate(self.graph.path, scopes=self.graph.scopes).taps(batch, shapes)
 
 
 def build_bundle(
@@ -130,7 +137,7 @@ def build_bundle(
         )
         clock.lap("export")
         graph = Graph(opset=OPSET, outputs=chosen, mask=mask, fixed=dict(fixed_axes(row)))
-        report = _judge(row, module, encoder, facts, graph, profile, folder, thorough=thorough)
+        report = _judge(row, module, encoder, facts, graph, profile, exported, thorough=thorough)
         clock.lap("parity")
         golden = Golden(cases=0, limits={})
         if report.passed:
@@ -189,21 +196,21 @@ def _judge(
     facts: Facts,
     graph: Graph,
     profile: Profile,
-    folder: Path,
+    exported: Exported,
     *,
     thorough: bool,
 ) -> Report:
     """Write the tokenizer and hold the graph against the network."""
     tokenizer = None  # the stand-in of random weights is made anew wherever it is needed
     if isinstance(encoder.preprocessor, TextPreprocessor) and encoder.preprocessor.file:
-        tokenizer = folder / TOKENIZER
+        tokenizer = exported.path.with_name(TOKENIZER)
         encoder.preprocessor.save_tokenizer(tokenizer)
     preprocessor = preprocessor_for(facts, tokenizer)
-    backend = OnnxBackend(open_session(folder / MODEL), facts, graph)
+    backend = OnnxBackend(open_session(exported.path), facts, graph)
     return judge(
         row,
         module,
-        {"onnx": SessionCandidate(backend, preprocessor)},
+        {"onnx": SessionCandidate(backend, preprocessor, exported)},
         profile=profile,
         outputs=graph.outputs,
         preprocessor=encoder.preprocessor,

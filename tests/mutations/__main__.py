@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 
@@ -45,7 +46,7 @@ Ratio = tuple[int, float, float]  # elements, ratio, used part of the limit
 
 
 def dummy(base: Reference) -> Batch:
-    """Return the one input that other tools compare on: noise, two of a typical shape, no padding."""
+    """Return the one input that other tools compare on: noise, two of one shape, unpadded."""
     typical = {"typical": points(base.spec, default_profile(base.spec))["typical"]}
     samples = {s.name.split(",")[0]: s for s in made_samples(base.spec, typical, real=False)}
     noise = samples["noise"]
@@ -103,11 +104,11 @@ def mutants() -> None:
         lines.append((mutation.kind, str(pairs), str(counts["zoo"]), *shown))
     shown = (f"{totals[f'{rival}, one input']} / {totals[rival]}" for rival in RIVALS)
     lines.append(("all", str(totals["pairs"]), str(totals["zoo"]), *shown))
-    print(table(("kind", "pairs", "zoo", *RIVALS), lines))
-    print()
+    click.echo(table(("kind", "pairs", "zoo", *RIVALS), lines))
+    click.echo()
     rates = ((name, f"{sum(killed)}/{len(killed)}") for name, killed in sorted(families.items()))
-    print(table(("family", "refused"), rates))
-    print(f"\nmodule named: {named} of {sited}; cause stated: {stated} of {totals['pairs']}")
+    click.echo(table(("family", "refused"), rates))
+    click.echo(f"\nmodule named: {named} of {sited}; cause stated: {stated} of {totals['pairs']}")
 
 
 def clean(seeds: Sequence[int]) -> list[Ratio]:
@@ -125,7 +126,7 @@ def clean(seeds: Sequence[int]) -> list[Ratio]:
                 total += 1
                 refused += not report.passed
                 ratios += ratios_of(report)
-    print(f"right computations refused: {refused} of {total}")
+    click.echo(f"right computations refused: {refused} of {total}")
     return ratios
 
 
@@ -143,14 +144,14 @@ def exported() -> Iterator[Ratio]:
             try:
                 graph = export_graph(bind(row, profile), module, path, outputs=outputs, facts={})
             except ExportError as error:
-                print(f"{row.name}: {error}")
+                click.echo(f"{row.name}: {error}")
                 continue
             middle = time.perf_counter()
             base = prepare(row, module, profile=profile, outputs=outputs,
                            preprocessor=preprocessor_for(row))  # fmt: skip
             report = judge_against(base, {"onnx": OnnxCandidate(path, scopes=graph.scopes)})
             spent = f"export {middle - start:.1f} s, gate {time.perf_counter() - middle:.2f} s"
-            print(f"{report.line()} [{spent}]", flush=True)
+            click.echo(f"{report.line()} [{spent}]")
             if report.passed:
                 yield from ratios_of(report)
 
@@ -173,15 +174,15 @@ def distribution(ratios: Mapping[str, Sequence[Ratio]]) -> None:
                 size = f"{least}.." if below > 10**9 else f"{least}..{below - 1}"
                 lines.append((what, size, str(len(here)), *marks, f"{worst.max():.2f}"))
     head = ("candidate", "elements", "outputs", "min", "median", "p95", "p99", "max", "used")
-    print(table(head, lines))
+    click.echo(table(head, lines))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mutants()
-    print()
+    click.echo()
     found: dict[str, Sequence[Ratio]] = {"right rewrites": clean(SEEDS)}
     if "--onnx" in sys.argv:
         found["ONNX Runtime"] = list(exported())
-    print()
+    click.echo()
     distribution(found)

@@ -42,7 +42,7 @@ def _eps(value: float) -> Any:
 
 
 def _post_norm(net: Any) -> None:
-    def forward(self: Any, x: Tensor) -> Tensor:
+    def forward(self: Any, x: Tensor, *_mask: Any) -> Tensor:
         x = self.norm1(x + self.attention(x))
         out: Tensor = self.norm2(x + self.mlp(x))
         return out

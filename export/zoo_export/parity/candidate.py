@@ -60,6 +60,9 @@ def measure_candidate(reference: Reference, name: str, candidate: Candidate) -> 
             for output in reference.outputs:
                 row = _cut(found[output][place], reference.oracle[sample][output].shape)
                 measures[output] = reference.measure(output, sample, row)
+                fault = f"{output} is not finite in {case.name}"
+                if not measures[output].finite and fault not in faults:
+                    faults.append(fault)
             rows.append(Row(case=number, place=place, sample=sample, outputs=measures))
             if POOLED in found:
                 vectors.setdefault(sample, found[POOLED][place])
@@ -88,7 +91,7 @@ def _preparation(reference: Reference, candidate: Candidate) -> list[str]:
 
 
 def structure_faults(reference: Reference, case: Case, found: Mapping[str, Array]) -> list[str]:
-    """Return what is wrong with names, dtypes, shapes and finiteness of a batch's outputs."""
+    """Return what is wrong with the names, dtypes and shapes of a batch's outputs."""
     missing = [name for name in reference.outputs if name not in found]
     if missing:
         return [f"there is no output {', '.join(missing)}; it gives {', '.join(found) or 'none'}"]
@@ -97,28 +100,32 @@ def structure_faults(reference: Reference, case: Case, found: Mapping[str, Array
         array, dtype = found[name], reference.dtypes[name]
         if array.dtype != dtype:
             faults.append(f"{name} is {array.dtype}, not {dtype}")
-            continue
-        if array.ndim < 1 or array.shape[0] != len(case.rows):
+        elif array.ndim < 1 or array.shape[0] != len(case.rows):
             faults.append(f"{name} has shape {array.shape} for a batch of {len(case.rows)}")
-            continue
-        padded = False
-        for sample in case.rows:
-            wanted = reference.oracle[sample][name].shape
-            own = reference.lattice.samples[sample].sizes
-            padded = any(own[axis] < size for axis, size in case.sizes.items())
-            fits = array.ndim == len(wanted) + 1 and all(
-                got >= size if padded else got == size
-                for got, size in zip(array.shape[1:], wanted, strict=True)
-            )
-            if not fits:
-                faults.append(
-                    f"{name} has shape {array.shape[1:]} a sample, not {wanted}, in {case.name}"
-                )
-                break
         else:
-            if not np.isfinite(array[: len(case.rows)]).all() and not padded:
-                faults.append(f"{name} is not finite in {case.name}")
+            wanted = [reference.oracle[sample][name].shape for sample in case.rows]
+            wrong = [
+                shape
+                for shape, sample in zip(wanted, case.rows, strict=True)
+                if not _fits(array.shape[1:], shape, padded=_padded(reference, case, sample))
+            ]
+            if wrong:
+                faults.append(
+                    f"{name} has shape {array.shape[1:]} a sample, not {wrong[0]}, in {case.name}"
+                )
     return faults
+
+
+def _padded(reference: Reference, case: Case, sample: int) -> bool:
+    own = reference.lattice.samples[sample].sizes
+    return any(own[axis] < size for axis, size in case.sizes.items())
+
+
+def _fits(got: tuple[int, ...], wanted: tuple[int, ...], *, padded: bool) -> bool:
+    """Whether a shape is the oracle's, or holds it, where the sample is padded."""
+    if not padded:
+        return got == wanted
+    return len(got) == len(wanted) and all(a >= b for a, b in zip(got, wanted, strict=True))
 
 
 def _first_line(error: Exception) -> str:

@@ -19,10 +19,10 @@ from zoo_export.parity.samples import (
     points,
     real_samples,
 )
+from zoo_export.parity.thresholds import BUDGET
 
-# Real samples: more of them would prove little more, and an image costs a big model a second.
-REAL = {"image": 2, "text": 3}
-REAL_THOROUGH = 6
+# Real samples: of cheap models, of dear ones, and of all under `thorough`.
+REAL, REAL_DEAR, REAL_THOROUGH = 3, 1, 6
 FREE_BATCH = Range(min=1, typical=1, max=1)
 
 
@@ -61,7 +61,9 @@ def lattice(
 ) -> Lattice:
     """Return the lattice of a row over a profile."""
     shapes = points(spec, profile)
-    most = REAL_THOROUGH if thorough else REAL.get(spec.modality, 1)
+    dear = spec.params * tokens(spec, shapes["typical"]) > BUDGET.sample_work
+    dear = dear and spec.modality != "text"  # sentences are short, whatever is typical
+    most = REAL_THOROUGH if thorough else REAL_DEAR if dear else REAL
     real = real_samples(spec, profile, preprocessor, most=most)
     samples = [*real, *made_samples(spec, shapes, real=bool(real))]
     builder = _Builder(spec, profile, samples)

@@ -11,13 +11,13 @@ from zoo.preprocess import Batch
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.cases import Case, collate
 from zoo_export.parity.causes import explain_boundary, explain_rows
-from zoo_export.parity.eager import forward, in_float64
+from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import decibel
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport, Finding, ModuleRecord
 from zoo_export.parity.taps import Boundary, Tapped, Trace, Values, error, limit, tracing
 
-ENOUGH = 1024  # tokens of a case
+ENOUGH = 512  # tokens of a case
 LOUDEST = 300.0  # dB that stand for "no difference at all", so that JSON holds a number
 
 
@@ -60,7 +60,7 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
 
 
 def _trace(reference: Reference, batch: Batch, dtype: torch.dtype) -> Trace:
-    module = reference.module if dtype == torch.float32 else in_float64(reference.module)
+    module = reference.module if dtype == torch.float32 else reference.exact
     with tracing(module) as trace:
         forward(reference.spec, module, batch, dtype)
     return trace

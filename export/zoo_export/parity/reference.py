@@ -31,6 +31,7 @@ class Reference:
     Attributes:
         spec: The row.
         module: Eager, in float32.
+        exact: The same in float64.
         outputs: Names of what is compared.
         preprocessor: Of the row, if there is one.
         lattice: Samples and cases.
@@ -44,6 +45,7 @@ class Reference:
 
     spec: ModelSpec
     module: nn.Module
+    exact: nn.Module
     outputs: tuple[str, ...]
     preprocessor: Preprocessor | None
     lattice: Lattice
@@ -94,7 +96,8 @@ def prepare(
     )
     samples = [cases.samples[index] for index in used]
     clock = time.perf_counter()
-    oracle = run_each(spec, in_float64(module), samples, outputs, torch.float64)
+    exact = in_float64(module)
+    oracle = run_each(spec, exact, samples, outputs, torch.float64)
     middle = time.perf_counter()
     eager = run_each(spec, module, samples, outputs, torch.float32)
     seconds = {"oracle": middle - clock, "yardstick": time.perf_counter() - middle}
@@ -114,6 +117,7 @@ def prepare(
     reference = Reference(
         spec=spec,
         module=module,
+        exact=exact,
         outputs=tuple(outputs),
         preprocessor=preprocessor,
         lattice=kept,
