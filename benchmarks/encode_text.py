@@ -53,7 +53,7 @@ def main() -> None:
     texts = make_texts(folder / "vocab.txt", options.texts)
     ours, half = (_load(folder, dtype) for dtype in ("float32", "bfloat16"))
     theirs = SentenceTransformer(str(folder), device="cpu")
-    lengths = [sample.size for sample in ours._preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
+    lengths = [sample.size for sample in ours.preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
     work = flops(ours, lengths)
 
     runs: dict[str, Callable[[], object]] = {

@@ -166,7 +166,7 @@ def test_roles_and_prompts_reach_the_preprocessor() -> None:
 
     model.encode_query("x", prompt="find: ")
 
-    preprocessor = model._preprocessor
+    preprocessor = model.preprocessor
     assert isinstance(preprocessor, ToyPreprocessor)
     assert preprocessor.asked[0] == Ask(role="query", prompt="find: ")
 

@@ -92,7 +92,7 @@ def test_the_project_file_names_every_root() -> None:
 
 
 def test_every_plugin_with_a_door_has_an_entry_point() -> None:
-    doors = {f"{path.parent.name}.plugin" for path in (HERE / "plugins").glob("*/plugin.py")}
+    doors = {f"{path.parent.name}.plugin" for path in HERE.glob("*/*/plugin.py")}
     points = [point for point in entry_points(group="zoo")
               if point.dist is not None and point.dist.name == "encoder-zoo"]  # fmt: skip
     assert {point.value for point in points} == doors

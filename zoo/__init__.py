@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from zoo.api import info, load, register, resolve
 from zoo.api import list_models as list
+from zoo.api import open_encoder as open
 from zoo.errors import (
     AmbiguousNameError,
+    BundleError,
+    ExportError,
     InputError,
     MissingExtraError,
     OptionError,
+    ParityError,
     PluginError,
     UnknownModelError,
     WeightsError,
@@ -20,9 +24,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AmbiguousNameError",
+    "BundleError",
+    "ExportError",
     "InputError",
     "MissingExtraError",
     "OptionError",
+    "ParityError",
     "PluginError",
     "UnknownModelError",
     "WeightsError",
@@ -32,6 +39,7 @@ __all__ = [
     "info",
     "list",
     "load",
+    "open",
     "register",
     "resolve",
 ]

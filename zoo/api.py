@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
+from zoo.plugins import import_place
 from zoo.registry import Registry, default_registry
 from zoo.spec import ModelSpec, Space
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
     from zoo.encoder import Encoder
     from zoo.joint import JointEncoder
-
-BackendName = Literal["eager", "compile", "onnx", "tensorrt"]
 
 
 def list_models(
@@ -77,7 +77,7 @@ def load(
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype = "float32",
-    backend: BackendName = "eager",
+    backend: str = "eager",
     weights: str | Path | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -88,7 +88,8 @@ def load(
         name: What `resolve` takes, or a row.
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `float32`, `bfloat16`, `float16` or `float64`.
-        backend: What runs it.
+        backend: `eager`, the network as it is, or one that exports it first and keeps the bundle
+            in the cache: `onnx`.
         weights: None for the row's own; `random` for seeded live weights without any network; or a
             folder or file.
         seed: Of random weights.
@@ -102,33 +103,67 @@ def load(
         WeightsError: Files cannot be fetched, verified, read or fitted.
         OptionError: This machine or model cannot do what an option asks for.
     """
-    if backend != "eager":
-        raise OptionError(f"backend={backend!r} is not available in this version. Use 'eager'.")
     rows = (name,) if isinstance(name, ModelSpec) else resolve(name)
-    try:
-        from zoo import loading
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("torch", extra="torch") from error
-    encoders = [
-        loading.load_row(
-            row, device=device, dtype=dtype, weights=weights, seed=seed, progress=progress
-        )
-        for row in rows
-    ]
+    encoders: list[Encoder]
+    if backend == "eager":
+        loading = _loading()
+        encoders = [
+            loading.load_row(
+                row, device=device, dtype=dtype, weights=weights, seed=seed, progress=progress
+            )
+            for row in rows
+        ]
+    else:
+        if str(dtype).removeprefix("torch.") not in ("float32", "fp32"):
+            raise OptionError(f"backend={backend!r} runs in float32; dtype={dtype!r} does not fit.")
+        make = import_place(default_registry().target(backend))
+        encoders = [
+            open_encoder(
+                make(row, weights=weights, seed=seed, progress=progress), device=str(device)
+            )
+            for row in rows
+        ]
     space = rows[0].space
     if len(rows) == 1 or space is None:
         return encoders[0]
     from zoo.joint import JointEncoder
 
-    scale, bias = loading.space_constants(rows, weights, progress=progress)
+    scale, bias = _loading().space_constants(rows, weights, progress=progress)
     return JointEncoder(
         space,
         {row.modality: encoder for row, encoder in zip(rows, encoders, strict=True)},
         scale=scale,
         bias=bias,
     )
+
+
+def _loading() -> ModuleType:
+    """Return `zoo.loading`, which imports torch."""
+    try:
+        from zoo import loading
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", extra="torch") from error
+    return loading
+
+
+def open_encoder(path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Encoder:
+    """Open a bundle that `zoo export` wrote: the same `encode`, without torch.
+
+    Args:
+        path: Its folder.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: Of the processor; by default one a core.
+
+    Raises:
+        BundleError: It is not whole, has been changed, or was not proven.
+        OptionError: The device is not there.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    from zoo import runtime
+
+    return runtime.open_encoder(path, device=device, threads=threads)
 
 
 def _known(registry: Registry, name: str) -> bool:

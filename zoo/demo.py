@@ -209,7 +209,7 @@ def _encode(name: str, items: Sequence[Any], weights: Path | None, origin: str) 
     vectors = encoder.encode(items)
     encoded = time.perf_counter()
     return Result(
-        model=encoder.spec,
+        model=cast(ModelSpec, zoo.info(name)),
         origin=origin,
         labels=tuple(item.name if isinstance(item, Path) else str(item) for item in items),
         similarity=encoder.similarity(vectors, vectors).tolist(),

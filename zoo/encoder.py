@@ -15,7 +15,7 @@ from zoo.encoded import Encoded
 from zoo.errors import InputError, OptionError, SkippedItemsWarning
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
-from zoo.spec import ModelSpec
+from zoo.spec import Card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,20 +28,21 @@ class Encoder:
     """A loaded model.
 
     Args:
-        spec: Its row.
+        spec: Its row, or what its bundle says.
         preprocessor: Raw items to arrays.
         backend: What runs it.
         revision: Commit of its weights, where they have one.
 
     Attributes:
-        spec: Its row.
+        spec: Its row, or what its bundle says.
+        preprocessor: Raw items to arrays.
         backend: What runs it.
         revision: Commit of its weights, or None.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
+        spec: Card,
         *,
         preprocessor: Preprocessor,
         backend: Backend,
@@ -50,7 +51,7 @@ class Encoder:
         self.spec = spec
         self.backend = backend
         self.revision = revision
-        self._preprocessor = preprocessor
+        self.preprocessor = preprocessor
 
     def __repr__(self) -> str:
         return f"Encoder({self.spec.name!r}, dim={self.spec.dim}, backend={self.backend.name!r})"
@@ -79,7 +80,7 @@ class Encoder:
         """Run a batch made by `preprocess`; keeps gradients."""
         forward = getattr(self.backend, "forward", None)
         if forward is None:
-            return self.backend.run(dict(batch), normalize=self.spec.config.normalize)  # type: ignore[arg-type]  # arrays, for an artefact
+            return self.backend.run(dict(batch), normalize=self.spec.normalize)  # type: ignore[arg-type]  # arrays, for an artefact
         return cast(Encoded, forward(batch))
 
     def blocks(self, batch: Mapping[str, Array | Tensor], indices: Sequence[int]) -> list[Tensor]:
@@ -127,7 +128,7 @@ class Encoder:
         Raises:
             InputError: An item is bad; names its index.
         """
-        samples = self._preprocessor.prepare(
+        samples = self.preprocessor.prepare(
             [items] if _is_single(items) else list(items),
             Ask(role=role, prompt=prompt, prompt_name=prompt_name),
         )
@@ -138,7 +139,7 @@ class Encoder:
             good.append(sample)
         if not good:
             raise InputError("There is nothing to preprocess: the list is empty.")
-        return self._preprocessor.collate(good)
+        return self.preprocessor.collate(good)
 
     def encode(
         self,
@@ -241,7 +242,7 @@ class Encoder:
         `on_error="skip"` a bad item yields (index, InputError).
         """
         self._check(output, dims, batch_size)
-        norm = self.spec.config.normalize if normalize is None else normalize
+        norm = self.spec.normalize if normalize is None else normalize
         backends = [self.backend] if device is None else self.backend.replicas(device)
         if not backends:
             raise OptionError("device=[] names no device. Name at least one, such as ['cpu'].")
@@ -256,7 +257,7 @@ class Encoder:
 
         return pipeline.stream(
             items,
-            preprocessor=self._preprocessor,
+            preprocessor=self.preprocessor,
             ask=Ask(role=role, prompt=prompt, prompt_name=prompt_name),
             runs=[runner(backend) for backend in backends],
             budget=backends[0].budget(),
@@ -305,7 +306,7 @@ def _rows(
     as_tensor: bool,
 ) -> Sequence[Any]:
     """Cut a batch's record into one value a sample."""
-    convert = (lambda value: value) if as_tensor else backend.numpy
+    convert: Callable[[Any], Any] = _as_tensor if as_tensor else backend.numpy
     if output == "pooled":
         if encoded.pooled is None:
             raise OptionError("This model gives one vector a token: use output='tokens'.")
@@ -325,6 +326,15 @@ def _rows(
     assert encoded.pyramid is not None, "a row that lists a pyramid has a net that gives it"
     levels = [convert(level) for level in encoded.pyramid]
     return list(zip(*levels, strict=True))
+
+
+def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array
+    """Return a tensor as it is, a runtime's numpy array as a tensor of the same memory."""
+    if isinstance(value, np.ndarray):
+        import torch
+
+        return torch.from_numpy(value)
+    return cast("Tensor", value)
 
 
 def _is_single(items: object) -> bool:

@@ -7,6 +7,9 @@ ZooError                      catch this one to catch them all; exit code 1
 |- OptionError                an option that this model or machine cannot honour
 |- MissingExtraError          an optional package is not installed
 |- PluginError                a plugin broke the contract
+|- ExportError                a network that does not become the graph that was asked for
+|- BundleError                a bundle that is broken, changed, too new or not proven
+|- ParityError                outputs differ from what was proven; exit code 3
 `- WeightsError               files could not be brought here, verified or read
    |- GatedError              401 or 403: a licence to accept or a token to set
    |- RepoNotFoundError       404: repository, revision or file
@@ -74,6 +77,20 @@ class MissingExtraError(ZooError, ImportError):
 
 class PluginError(ZooError):
     """A plugin broke the contract; the text names its distribution."""
+
+
+class ExportError(ZooError):
+    """A network that does not become the graph that was asked for."""
+
+
+class BundleError(ZooError):
+    """A bundle that is broken, changed, too new or not proven; nothing of it is run."""
+
+
+class ParityError(ZooError):
+    """Outputs differ from what they must be."""
+
+    exit_code = 3
 
 
 class WeightsError(ZooError, OSError):

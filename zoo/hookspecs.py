@@ -7,6 +7,7 @@ A plugin is a module named by an entry point of the group `zoo`. It marks functi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import pluggy
@@ -58,6 +59,16 @@ class Namespace(Protocol):
         ...
 
 
+class MakeBundle(Protocol):
+    """Exports a row, or finds it among what was exported before."""
+
+    def __call__(
+        self, row: ModelSpec, *, weights: str | Path | None, seed: int, progress: bool
+    ) -> Path:
+        """Return the folder of the bundle."""
+        ...
+
+
 @hookspec
 def zoo_models() -> Iterable[ModelSpec]:
     """Return the rows that this plugin adds. Called once, at the first lookup."""
@@ -67,6 +78,25 @@ def zoo_models() -> Iterable[ModelSpec]:
 @hookspec
 def zoo_namespaces() -> Iterable[Namespace]:
     """Return prefixes whose names this plugin resolves. Must be lazy: nothing is listed."""
+    raise NotImplementedError  # a specification; pluggy never calls it
+
+
+@hookspec
+def zoo_commands() -> Mapping[str, str]:
+    """Return commands of `zoo`: name to `module:attribute` of a click command.
+
+    The module is imported when the command is asked for. A command of the zoo itself is not
+    replaced.
+    """
+    raise NotImplementedError  # a specification; pluggy never calls it
+
+
+@hookspec
+def zoo_targets() -> Mapping[str, str]:
+    """Return backends that run an exported bundle: name to `module:attribute` of a `MakeBundle`.
+
+    `zoo.load(name, backend=...)` imports the module, calls it and opens what it returns.
+    """
     raise NotImplementedError  # a specification; pluggy never calls it
 
 

@@ -13,13 +13,20 @@ from torch import Tensor, nn
 
 from zoo.backends.eager import EagerBackend, parse_device, parse_dtype
 from zoo.encoder import Encoder
-from zoo.errors import KeyMapError, OptionError
+from zoo.errors import KeyMapError
 from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live
 from zoo.nn.meta import on_meta
 from zoo.preprocess import preprocessor_for
-from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
-from zoo.weights import Checkpoint, Fetched, fetch_first, fetch_weights, open_checkpoint
+from zoo.spec import ModelSpec, TextPreprocess
+from zoo.weights import (
+    Checkpoint,
+    Fetched,
+    fetch_first,
+    fetch_weights,
+    local_weights,
+    open_checkpoint,
+)
 
 if TYPE_CHECKING:
     from zoo.encoder import Progress
@@ -53,7 +60,7 @@ def load_row(
     """
     target, kind = parse_device(device), parse_dtype(dtype)
     if weights is not None and str(weights) != RANDOM:
-        spec = replace(spec, weights=_local(spec.weights, Path(weights)))
+        spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
     fetched: Fetched | None = None
     if str(weights) == RANDOM or not spec.params:
         module = random_module(spec, seed=seed, dtype=kind).to(target)
@@ -128,7 +135,7 @@ def space_constants(
         )
     if isinstance(scale, str) or isinstance(bias, str):
         if weights is not None:
-            spec = replace(spec, weights=_local(spec.weights, Path(weights)))
+            spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
         checkpoint = open_checkpoint(fetch_weights(spec.weights, progress=progress).weights)
         if isinstance(scale, str):
             scale = math.exp(_scalar(checkpoint, scale))
@@ -188,17 +195,6 @@ def _tie(module: nn.Module, plan: Plan) -> None:
     for target, original in plan.keymap.ties:
         owner, _, name = target.rpartition(".")
         setattr(module.get_submodule(owner), name, module.get_parameter(original))
-
-
-def _local(weights: WeightsSpec, path: Path) -> WeightsSpec:
-    """Return the same weights, read from a folder or a file of the user's."""
-    if not path.exists():
-        raise OptionError(
-            f"weights={str(path)!r} is neither 'random' nor a file or folder that exists."
-        )
-    if path.is_dir():
-        return replace(weights, source=str(path), revision=None, sha256={})
-    return replace(weights, source=str(path.parent), files=(path.name,), revision=None, sha256={})
 
 
 def _tokenizer(

@@ -6,12 +6,14 @@ take every command down; this loader warns once, naming the distribution, and go
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUP = "zoo"
 LIMIT = "ZOO_PLUGINS"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class Plugin:
         seconds: Time to import it and to ask it for its rows.
         rows: Its models.
         namespaces: Its prefixes.
+        commands: Its commands: name to `module:attribute`.
+        targets: Its backends: name to `module:attribute`.
         error: Why it was skipped, or None.
     """
 
@@ -49,6 +54,8 @@ class Plugin:
     seconds: float = 0.0
     rows: tuple[ModelSpec, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
+    commands: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    targets: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     error: str | None = None
     manager: pluggy.PluginManager = field(repr=False, default_factory=lambda: _manager())
 
@@ -97,11 +104,14 @@ def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
         plugin.manager.register(point.load(), name=f"{distribution}:{point.name}")
         plugin.rows = _call_models(plugin)
         plugin.namespaces = _call_namespaces(plugin)
+        plugin.commands = _call_places(plugin, "zoo_commands")
+        plugin.targets = _call_places(plugin, "zoo_targets")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit included
         plugin.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
         plugin.rows, plugin.namespaces = (), ()
+        plugin.commands, plugin.targets = NOTHING, NOTHING
         warnings.warn(
             f"Skipped plugin {point.name!r} of {f'{distribution} {version}'.strip()} "
             f"({point.value}): "
@@ -133,3 +143,21 @@ def _call_namespaces(plugin: Plugin) -> tuple[Namespace, ...]:
     for implementation in plugin.manager.hook.zoo_namespaces.get_hookimpls():
         namespaces.extend(cast("Iterable[Namespace]", implementation.function()))
     return tuple(namespaces)
+
+
+def _call_places(plugin: Plugin, hook: str) -> Mapping[str, str]:
+    places: dict[str, str] = {}
+    for implementation in getattr(plugin.manager.hook, hook).get_hookimpls():
+        places.update(cast("Mapping[str, str]", implementation.function()))
+    for name, place in places.items():
+        if not isinstance(place, str) or place.count(":") != 1:
+            raise PluginError(
+                f"{hook} gives {place!r} for {name!r}; it must be 'module:attribute'."
+            )
+    return MappingProxyType(places)
+
+
+def import_place(place: str) -> Any:  # noqa: ANN401  whatever stands there
+    """Return what `module:attribute` names."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -86,6 +86,19 @@ class Registry:
         """Return prefix -> namespace, the prefix without its colon."""
         return {space.prefix: space for plugin in self.plugins for space in plugin.namespaces}
 
+    def target(self, name: str) -> str:
+        """Return the `module:attribute` that exports for a backend.
+
+        Raises:
+            OptionError: No plugin has that backend.
+        """
+        targets = {key: place for plugin in self.plugins for key, place in plugin.targets.items()}
+        if name not in targets:
+            raise OptionError(
+                f"There is no backend {name!r}. There are {', '.join(['eager', *sorted(targets)])}."
+            )
+        return targets[name]
+
     def find(self, name: str) -> ModelSpec | Space:
         """Return the row or the space of that name, alias, `name@distribution` or repository.
 

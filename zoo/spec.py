@@ -311,6 +311,60 @@ class Family:
         )
 
 
+class Card(Protocol):
+    """What running an encoder takes, whether a row or a bundle says it."""
+
+    @property
+    def name(self) -> str:
+        """Canonical public name."""
+        ...
+
+    @property
+    def modality(self) -> Modality:
+        """What it encodes."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector."""
+        ...
+
+    @property
+    def pooling(self) -> str:
+        """How tokens become one vector."""
+        ...
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the pooled vector leaves the network with unit L2 norm."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[OutputName, ...]:
+        """What `encode(output=...)` can give."""
+        ...
+
+    @property
+    def matryoshka(self) -> tuple[int, ...]:
+        """Widths that the vector may be cut to."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Inputs of the network, or of the graph made of it."""
+        ...
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """How raw items become inputs."""
+        ...
+
+    @property
+    def vocab(self) -> int | None:
+        """Number of word embeddings, if it has them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One row: everything that is known about one encoder before any file is read.
@@ -358,6 +412,16 @@ class ModelSpec:
     def pooling(self) -> str:
         """How tokens become one vector."""
         return self.config.pooling
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the pooled vector leaves the network with unit L2 norm."""
+        return self.config.normalize
+
+    @property
+    def vocab(self) -> int | None:
+        """Number of word embeddings, if it has them."""
+        return getattr(self.config, "vocab", None)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the token grid, rows and columns, of an image of that many pixels.

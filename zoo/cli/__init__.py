@@ -1,7 +1,7 @@
 """The command line: one file a command, imported when it is asked for.
 
 Exit codes: 0 good, 1 a ZooError or a problem that the command looked for, 2 wrong usage,
-130 interrupted. ZOO_DEBUG=1 shows the traceback of an error.
+3 outputs that were not proven, 130 interrupted. ZOO_DEBUG=1 shows the traceback of an error.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
         "plugins": "zoo.cli.plugins",
         "pull": "zoo.cli.pull",
         "similarity": "zoo.cli.similarity",
+        "verify": "zoo.cli.verify",
     },
     epilog=example(
         'zoo list "dino*"',

@@ -15,7 +15,9 @@ def example(*lines: str) -> str:
 
 
 class LazyGroup(click.Group):
-    """A click group over modules that each hold one `command`.
+    """A click group over commands that stand in modules of their own, or in plugins.
+
+    Plugins are looked for only when a command is asked for that is not among `lazy`.
 
     Args:
         lazy: Command's name to the module that defines it as `command`.
@@ -28,13 +30,20 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, sorted."""
-        return sorted({*self._lazy, *super().list_commands(ctx)})
+        return sorted({*self._lazy, *_from_plugins(), *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or None if there is none of that name."""
-        if cmd_name not in self._lazy:
+        command: click.Command
+        if cmd_name in self._lazy:
+            command = importlib.import_module(self._lazy[cmd_name]).command
+            return command
+        place = _from_plugins().get(cmd_name)
+        if place is None:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module(self._lazy[cmd_name]).command
+        from zoo.plugins import import_place
+
+        command = import_place(place)
         return command
 
     def resolve_command(
@@ -49,3 +58,11 @@ class LazyGroup(click.Group):
             if near:
                 ctx.fail(f"There is no command {word!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
+
+
+def _from_plugins() -> dict[str, str]:
+    """Return commands of plugins: name to `module:attribute`."""
+    from zoo.registry import default_registry
+
+    return {name: place for plugin in default_registry().plugins
+            for name, place in plugin.commands.items()}  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.spec import ImagePreprocess, ModelSpec
+from zoo.spec import Card, ImagePreprocess
 
 Array = NDArray[Any]
 Batch = dict[str, Array]
@@ -66,11 +66,11 @@ class Preprocessor(Protocol):
         ...
 
 
-def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preprocessor:
+def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
     """Return the preprocessor that a row asks for.
 
     Args:
-        spec: The row.
+        spec: The row, or what a bundle says.
         tokenizer: The tokenizer file, for text; None takes the stand-in of random weights.
     """
     recipe = spec.preprocess
@@ -83,7 +83,7 @@ def preprocessor_for(spec: ModelSpec, tokenizer: Path | None = None) -> Preproce
     from zoo.preprocess.standin import standin_tokenizer
     from zoo.preprocess.text import TextPreprocessor
 
-    vocab: int | None = getattr(spec.config, "vocab", None)
+    vocab = spec.vocab
     if tokenizer is None and vocab is None:
         raise TypeError(f"{spec.name} needs a tokenizer file.")
     return TextPreprocessor(

@@ -40,6 +40,11 @@ class TextPreprocessor:
         inputs: Names of the network's inputs, the ids first.
         vocab: Number of the network's word embeddings, to refuse a tokenizer that does not fit.
 
+    Attributes:
+        recipe: Its row's preprocessing.
+        tokenizer: The tokenizer.
+        file: The file that it was read from, or None.
+
     Raises:
         FormatError: The file is broken.
     """
@@ -61,12 +66,18 @@ class TextPreprocessor:
             if isinstance(tokenizer, Path)
             else tokenizer
         )
-        self._file = tokenizer if isinstance(tokenizer, Path) else "the tokenizer"
+        self.file = tokenizer if isinstance(tokenizer, Path) else None
         self._ids, *masks = inputs
         self._mask = masks[0] if masks else None
         self._vocab = vocab
         # Truncation is a state of the tokenizer, and roles may differ in length.
         self._lock = threading.Lock()
+
+    def save_tokenizer(self, path: Path) -> None:
+        """Write the tokenizer as one `tokenizer.json`, whatever files it was made of."""
+        with self._lock:
+            self.tokenizer.no_truncation()
+            self.tokenizer.save(str(path))
 
     def prepare(self, items: Sequence[Any], ask: Ask = PLAIN) -> list[Sample | InputError]:
         """Tokenise texts; what is no text gives its error in its place.
@@ -101,8 +112,8 @@ class TextPreprocessor:
             target[: len(row)] = row
         if self._vocab is not None and int(ids.max()) >= self._vocab:
             raise FormatError(
-                f"{self._file} gives the token id {int(ids.max())}, but the network has "
-                f"{self._vocab} embeddings: these files do not belong together."
+                f"{self.file or 'the tokenizer'} gives the token id {int(ids.max())}, but the "
+                f"network has {self._vocab} embeddings: these files do not belong together."
             )
         batch: Batch = {self._ids: ids}
         if self._mask is not None:
@@ -113,7 +124,7 @@ class TextPreprocessor:
     def _encode(self, texts: Sequence[str], max_length: int) -> Iterator[Sample | InputError]:
         """Yield one sample a text."""
         for chunk in _chunks(texts):
-            with self._lock, rust_errors(f"{self._file} cannot tokenise"):
+            with self._lock, rust_errors(f"{self.file or 'the tokenizer'} cannot tokenise"):
                 self.tokenizer.enable_truncation(max_length)
                 rows = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(chunk)]
             for row in rows:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from zoo.weights.fetch import Fetched, fetch_first, fetch_weights, pull
+from zoo.weights.fetch import Fetched, fetch_first, fetch_weights, local_weights, pull
 from zoo.weights.readers import Checkpoint, open_checkpoint
 from zoo.weights.repo import open_repo
 
@@ -14,6 +14,7 @@ __all__ = [
     "Fetched",
     "fetch_weights",
     "fetch_first",
+    "local_weights",
     "pull",
     "Checkpoint",
     "open_checkpoint",

@@ -86,6 +86,21 @@ def open_source(source: str, revision: str | None = None, *, progress: bool = Fa
     return FolderSource(source)
 
 
+def local_weights(weights: WeightsSpec, path: Path) -> WeightsSpec:
+    """Return the same weights, read from a folder or a file of the user's.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if not path.exists():
+        raise OptionError(
+            f"weights={str(path)!r} is neither 'random' nor a file or folder that exists."
+        )
+    if path.is_dir():
+        return replace(weights, source=str(path), revision=None, sha256={})
+    return replace(weights, source=str(path.parent), files=(path.name,), revision=None, sha256={})
+
+
 def fetch_weights(spec: WeightsSpec, *, progress: bool = False) -> Fetched:
     """Bring a row's weights here; what is cached and locked needs no network at all.
 

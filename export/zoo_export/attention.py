@@ -1,0 +1,99 @@
+"""Attention in the form that runtimes run fastest; docs/export.md has the measurements.
+
+The module itself is left as it is: it is the oracle that the graph is proven against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.nn.attention import SelfAttention
+
+
+class PlainAttention(nn.Module):
+    """What SelfAttention computes: three projections, a product, a softmax, a product.
+
+    Query, key and value have a product each: one fused product would have to be cut apart again,
+    which copies it. The scale of the query is in its weights. Masks are added, so that no operator
+    looks for rows without any key, of which an encoder has none.
+
+    Args:
+        attention: Whose weights are taken; key and value share its memory.
+    """
+
+    def __init__(self, attention: SelfAttention) -> None:
+        super().__init__()
+        self.heads = attention.heads
+        self.causal = attention.causal
+        self.proj = attention.proj
+        width = attention.proj.in_features
+        scale = (width // attention.heads) ** -0.5
+        weights = attention.qkv.weight.detach().chunk(3)
+        self.query_weight = nn.Parameter(weights[0] * scale, requires_grad=False)
+        self.key_weight, self.value_weight = (
+            nn.Parameter(weight, requires_grad=False) for weight in weights[1:]
+        )
+        self.query_bias = self.key_bias = self.value_bias = None
+        if attention.qkv.bias is not None:
+            biases = attention.qkv.bias.detach().chunk(3)
+            self.query_bias = nn.Parameter(biases[0] * scale, requires_grad=False)
+            self.key_bias, self.value_bias = (
+                nn.Parameter(bias, requires_grad=False) for bias in biases[1:]
+            )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, N, D), mask (B, 1, 1, N) bool with True where a key is real -> (B, N, D)."""
+        tokens = x.shape[1]
+        scores = self._scores(x, x)  # (B, H, N, N)
+        lowest = x.new_full((), torch.finfo(x.dtype).min)
+        if mask is not None:
+            scores = scores + torch.where(mask, x.new_zeros(()), lowest)
+        if self.causal:
+            scores = scores + lowest.expand(tokens, tokens).triu(1)
+        return self._mixed(scores, x)
+
+    def first_tokens(self, x: Tensor, count: int) -> Tensor:
+        """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
+        return self._mixed(self._scores(x[:, :count], x), x)
+
+    def _scores(self, x: Tensor, keys: Tensor) -> Tensor:
+        """(B, M, D), (B, N, D) -> (B, H, M, N), scaled."""
+        q = self._split(F.linear(x, self.query_weight, self.query_bias)).transpose(1, 2)
+        k = self._split(F.linear(keys, self.key_weight, self.key_bias)).permute(0, 2, 3, 1)
+        return q @ k
+
+    def _mixed(self, scores: Tensor, values: Tensor) -> Tensor:
+        """(B, H, M, N), (B, N, D) -> (B, M, D)."""
+        v = self._split(F.linear(values, self.value_weight, self.value_bias)).transpose(1, 2)
+        x = scores.softmax(dim=-1) @ v  # (B, H, M, D / H)
+        x = x.transpose(1, 2).reshape(values.shape[0], scores.shape[2], values.shape[2])
+        out: Tensor = self.proj(x)  # (B, M, D)
+        return out
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, H, D / H)."""
+        batch, tokens, width = x.shape
+        return x.reshape(batch, tokens, self.heads, width // self.heads)
+
+
+@contextmanager
+def plain_attention(module: nn.Module) -> Iterator[None]:
+    """Put PlainAttention in the place of every SelfAttention of a module, for a while."""
+    places = [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, SelfAttention)
+    ]
+    for parent, name, child in places:
+        setattr(parent, name, PlainAttention(child))
+    try:
+        yield
+    finally:
+        for parent, name, child in places:
+            setattr(parent, name, child)

@@ -1,0 +1,72 @@
+"""Fold constants and merge operators, changing no number that matters.
+
+The exporter's own optimiser takes a constant below 1e-8 for zero (onnxscript 0.7.2,
+rewriter/_matcher.py: `math.isclose` with an absolute tolerance) and leaves its sum out: the epsilon
+under a square root is lost, and a black image becomes NaN. Here are its passes without the rules
+that hold a constant against a number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+ROUNDS = 2  # folding opens ways for rules, and rules for folding
+
+
+def optimise(model: ir.Model) -> None:
+    """Optimise a graph as the exporter left it, in place; names of operators become unique."""
+    from onnx_ir.passes import PassManager, Sequential, common
+    from onnxscript.optimizer import fold_constants_ir
+    from onnxscript.rewriter import rewrite
+    from onnxscript.rewriter.rules import common as rules
+
+    kept = [
+        rules.cast_cast_rule,
+        rules.collapse_slice_rule,
+        rules.collapse_slice2_rule,
+        rules.flatten_to_reshape_rule,
+        rules.fuse_batchnorm_into_conv_rule,
+        rules.fuse_batchnorm_into_gemm_rule,
+        rules.materialize_reshape_shape_rule,
+        rules.no_op_cast_rule,
+        rules.no_op_expand_rule,
+        rules.no_op_transpose_rule,
+        rules.remove_optional_bias_from_conv_rule,
+        rules.remove_optional_bias_from_gemm_rule,
+        rules.reshape_reshape_rule,
+        rules.slice_split_rule,
+        rules.squeeze_reshape_1d_rule,
+        rules.successive_relu_rule,
+        rules.transpose_transpose_rule,
+        rules.unsqueeze_unsqueeze_rule,
+    ]
+    common.InlinePass()(model)
+    for _ in range(ROUNDS):
+        fold_constants_ir(model, onnx_shape_inference=True)
+        rewrite(model, kept)
+    Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        PassManager(
+            [common.CommonSubexpressionEliminationPass(), common.RemoveUnusedNodesPass()],
+            steps=ROUNDS,
+            early_stop=True,
+        ),
+        common.RemoveUnusedOpsetsPass(),
+        common.OutputFixPass(),
+        common.NameFixPass(),
+    )(model)
+    _name_nodes(model)
+
+
+def _name_nodes(model: ir.Model) -> None:
+    """Give every operator a name that no other has."""
+    taken: set[str] = set()
+    for index, node in enumerate(model.graph):
+        name = node.name or f"{node.op_type}_{index}"
+        node.name = name if name not in taken else f"{name}_{index}"
+        taken.add(node.name)

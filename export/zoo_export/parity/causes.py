@@ -1,0 +1,180 @@
+"""Why a candidate differs, where that can be shown; nothing is guessed.
+
+A cause inside a module is shown by replay: the oracle's module is given the fault, and what it then
+makes must be the candidate's values to rounding, where the right module's are not. A cause that
+lies in the batch is shown by the same sample being right in one batch and wrong in another.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from zoo.nn.activations import ACTIVATIONS
+from zoo.nn.attention import SelfAttention
+from zoo.preprocess import Array
+from zoo_export.parity.reference import Reference
+from zoo_export.parity.report import CandidateReport, Finding
+from zoo_export.parity.taps import Boundary, Trace, Values, error, limit, tracing
+
+EPSILONS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
+# Bits at the end of a float32's mantissa that are zero where a number was rounded on the way.
+ROUNDINGS = ((16, "bfloat16"), (13, "float16 or TF32"))
+CLEAR = 10.0  # times: a sample is right in one batch and wrong in another beyond doubt
+
+Fault = tuple[str, Callable[[Any], None]]
+
+
+def explain_boundary(
+    root: nn.Module, name: str, bad: Boundary, oracle: Trace, eager: Values, values: Values
+) -> str:
+    """Return the one fault that reproduces a candidate's values at a bad boundary, or nothing.
+
+    Args:
+        root: The right network.
+        name: The module that is blamed.
+        bad: The first bad boundary, inside it or its own output.
+        oracle: The right network's run in float64.
+        eager: Boundaries in float32.
+        values: The candidate's.
+    """
+    rounded = _rounded(values[bad])
+    if rounded and not _rounded(eager[bad]):
+        return f"the numbers are rounded to {rounded}"
+    if name not in oracle.arguments:
+        return ""
+    inside = bad.module.removeprefix(name).removeprefix(".")
+    allowed = limit(error(oracle.values[bad], eager[bad]))
+    part = copy.deepcopy(root.get_submodule(name)).double()
+    found = []
+    for words, fault in _faults(part):
+        mutant = copy.deepcopy(part)
+        with torch.no_grad():
+            fault(mutant)
+        replayed = _replay(mutant, oracle.arguments[name], Boundary(inside, bad.side))
+        if replayed is None or replayed.shape != values[bad].shape:
+            continue
+        if error(replayed, values[bad]) <= allowed < error(replayed, oracle.values[bad]):
+            found.append(words)
+    return found[0] if len(found) == 1 else ""
+
+
+def _rounded(values: Array) -> str:
+    """Return the narrower type whose numbers all values are, or nothing."""
+    bits = values.astype(np.float32).view(np.uint32)
+    for zeros, name in ROUNDINGS:
+        if not (bits & np.uint32((1 << zeros) - 1)).any():
+            return name
+    return ""
+
+
+def _replay(part: nn.Module, arguments: tuple[Any, ...], boundary: Boundary) -> Any:  # noqa: ANN401
+    """Return what passes a boundary of a part (its own output if it has no name)."""
+    with tracing(part) as trace:
+        output = part(*arguments)
+    if not boundary.module:
+        return output.numpy() if isinstance(output, Tensor) else None
+    return trace.values.get(boundary)
+
+
+def _faults(part: nn.Module) -> Iterator[Fault]:
+    """Yield the faults that a module of its kind can have, in words and as an edit."""
+    if isinstance(part, nn.LayerNorm | _BatchNorm):
+        for eps in EPSILONS:
+            if eps != part.eps:
+                yield f"eps is {eps:g}, not {part.eps:g}", _set("eps", eps)
+    for name, words in (("bias", "the bias is lost"), ("weight", "the scale is lost")):
+        value = getattr(part, name, None)
+        if not isinstance(value, Tensor):
+            continue
+        if name == "bias":
+            yield words, _fill(name, 0.0)
+        elif isinstance(part, nn.LayerNorm | _BatchNorm):
+            yield words, _fill(name, 1.0)
+    activation = getattr(part, "activation", None)
+    names = {function: name for name, function in ACTIVATIONS.items()}
+    if activation in names:
+        for name, function in ACTIVATIONS.items():
+            if function is not activation:
+                words = f"the activation is {name}, not {names[activation]}"
+                yield words, _set("activation", function)
+    if isinstance(part, SelfAttention):
+        yield from _attention_faults(part)
+    yield "it does nothing", lambda mutant: setattr(mutant, "forward", lambda x, *_: x)
+
+
+def _attention_faults(part: SelfAttention) -> Iterator[Fault]:
+    width = part.qkv.in_features
+    for words, scale in (
+        ("the scale of attention is missing", 1.0),
+        ("the scale of attention is that of the whole width", width**-0.5),
+    ):
+        yield words, _attend(scale=scale)
+    yield "queries and keys are swapped", _attend(order=(1, 0, 2))
+    yield "keys and values are swapped", _attend(order=(0, 2, 1))
+    yield "the mask is ignored", _attend(masked=False)
+    yield f"attention is {'not ' if part.causal else ''}causal", _set("causal", not part.causal)
+
+
+def _attend(
+    *, scale: float | None = None, order: tuple[int, int, int] = (0, 1, 2), masked: bool = True
+) -> Callable[[Any], None]:
+    def edit(mutant: Any) -> None:  # noqa: ANN401  a SelfAttention whose forward is replaced
+        def forward(x: Tensor, mask: Tensor | None = None) -> Tensor:
+            batch, tokens, width = x.shape
+            qkv = mutant.qkv(x).reshape(batch, tokens, 3, mutant.heads, width // mutant.heads)
+            parts = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+            q, k, v = (parts[place] for place in order)
+            x = nn.functional.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=mask if masked else None,
+                is_causal=mutant.causal,
+                scale=scale,
+            )
+            return cast(Tensor, mutant.proj(x.transpose(1, 2).reshape(batch, tokens, width)))
+
+        mutant.forward = forward
+
+    return edit
+
+
+def _set(name: str, value: object) -> Callable[[Any], None]:
+    return lambda mutant: setattr(mutant, name, value)
+
+
+def _fill(name: str, value: float) -> Callable[[Any], None]:
+    return lambda mutant: getattr(mutant, name).fill_(value)
+
+
+def explain_rows(reference: Reference, report: CandidateReport) -> Finding | None:
+    """Return what the pattern of right and wrong answers shows beyond doubt, or None."""
+    wrong = {(row.case, row.place) for row in reference.failing(report.rows)}
+    if not wrong:
+        return None
+    errors: dict[int, dict[bool, list[tuple[float, int]]]] = {}
+    for row in report.rows:
+        fails = (row.case, row.place) in wrong
+        worst = max(measure.error for measure in row.outputs.values())
+        sides = errors.setdefault(row.sample, {True: [], False: []})
+        sides[fails].append((worst, row.case))
+    for sample, sides in errors.items():
+        if not sides[True] or not sides[False]:
+            continue
+        bad, good = min(sides[True]), max(sides[False])
+        if bad[0] > CLEAR * good[0]:
+            name = reference.lattice.samples[sample].name
+            cases = reference.lattice.cases
+            text = (
+                f"the same sample depends on its batch: {name} is right in {cases[good[1]].name}, "
+                f"wrong in {cases[bad[1]].name}"
+            )
+            return Finding(module="", text=text, cause="depends on the batch")
+    return None

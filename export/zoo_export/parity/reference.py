@@ -1,0 +1,142 @@
+"""What candidates are measured by: the lattice, the oracle's answers and the yardstick's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoo.preprocess import Array, Preprocessor
+from zoo.spec import ModelSpec
+from zoo_export.outputs import LEVEL
+from zoo_export.parity import metrics
+from zoo_export.parity.cases import Case, Lattice, lattice
+from zoo_export.parity.eager import Outputs, in_float64, run_each
+from zoo_export.parity.metrics import Measure
+from zoo_export.parity.profile import Profile
+from zoo_export.parity.thresholds import BUDGET, DEFAULT, Thresholds
+from zoo_export.parity.verdict import Row, failing
+
+LEAST_SCALE = 1e-3  # of the lattice's root mean square: a sample of nothing is no unit of length
+
+
+@dataclass(slots=True, kw_only=True)
+class Reference:
+    """Oracle and yardstick of a module over a lattice; serves any number of candidates.
+
+    Attributes:
+        spec: The row.
+        module: Eager, in float32.
+        exact: The same in float64.
+        outputs: Names of what is compared.
+        preprocessor: Of the row, if there is one.
+        lattice: Samples and cases.
+        oracle: A sample's outputs in float64, each.
+        scales: Output's name to what each sample's errors are relative to.
+        yardstick: Output's name to eager float32's distance, a sample each.
+        dtypes: Output's name to the dtype that a candidate must give.
+        largest: Tokens of the largest case that runs; None runs all.
+        seconds: Part of the run to the time it took.
+    """
+
+    spec: ModelSpec
+    module: nn.Module
+    exact: nn.Module
+    outputs: tuple[str, ...]
+    preprocessor: Preprocessor | None
+    lattice: Lattice
+    oracle: list[Outputs]
+    scales: dict[str, list[float]]
+    yardstick: dict[str, tuple[Measure, ...]]
+    dtypes: dict[str, np.dtype[np.generic]]
+    largest: int | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> dict[str, int]:
+        """Output's name to the numbers that the yardstick's error is pooled over."""
+        return {name: sum(found[name].size for found in self.oracle) for name in self.outputs}
+
+    def failing(self, rows: Sequence[Row], thresholds: Thresholds = DEFAULT) -> list[Row]:
+        """Return the answers that are worse than the pooled limit, each by itself."""
+        return failing(rows, self.yardstick, self.elements, thresholds)
+
+    def runs(self, case: Case) -> bool:
+        """Whether a case is within the budget."""
+        return self.largest is None or case.tokens <= self.largest
+
+    def measure(self, output: str, sample: int, array: Array) -> Measure:
+        """Measure one sample's output."""
+        return metrics.measure(
+            self.oracle[sample][output],
+            array,
+            scale=self.scales[output][sample],
+            channels_first=output.startswith(LEVEL),
+        )
+
+
+def prepare(
+    spec: ModelSpec,
+    module: nn.Module,
+    *,
+    profile: Profile,
+    outputs: Sequence[str],
+    preprocessor: Preprocessor | None = None,
+    thorough: bool = False,
+) -> Reference:
+    """Run the oracle and the yardstick, every sample alone."""
+    cases = lattice(spec, profile, preprocessor, thorough=thorough)
+    largest = None if thorough else BUDGET.case_tokens
+    used = sorted(
+        {r for c in cases.cases if largest is None or c.tokens <= largest for r in c.rows}
+    )
+    samples = [cases.samples[index] for index in used]
+    clock = time.perf_counter()
+    exact = in_float64(module)
+    oracle = run_each(spec, exact, samples, outputs, torch.float64)
+    middle = time.perf_counter()
+    eager = run_each(spec, module, samples, outputs, torch.float32)
+    seconds = {"oracle": middle - clock, "yardstick": time.perf_counter() - middle}
+    place = {old: new for new, old in enumerate(used)}
+    kept = Lattice(
+        samples=tuple(samples),
+        cases=tuple(
+            Case(
+                name=case.name,
+                rows=tuple(place.get(row, -1) for row in case.rows),
+                sizes=case.sizes,
+                tokens=case.tokens,
+            )
+            for case in cases.cases
+        ),
+    )
+    reference = Reference(
+        spec=spec,
+        module=module,
+        exact=exact,
+        outputs=tuple(outputs),
+        preprocessor=preprocessor,
+        lattice=kept,
+        oracle=oracle,
+        scales={name: _scales([found[name] for found in oracle]) for name in outputs},
+        yardstick={},
+        dtypes={name: eager[0][name].dtype for name in outputs},
+        largest=largest,
+        seconds=seconds,
+    )
+    reference.yardstick = {
+        name: tuple(reference.measure(name, i, found[name]) for i, found in enumerate(eager))
+        for name in outputs
+    }
+    return reference
+
+
+def _scales(found: Sequence[Array]) -> list[float]:
+    """Return what each sample's errors are relative to: its own size, or at least the lattice's."""
+    sizes = [metrics.rms(array) for array in found]
+    whole = float(np.sqrt(np.mean(np.square(sizes)))) or 1.0
+    return [max(size, LEAST_SCALE * whole) for size in sizes]

@@ -1,0 +1,200 @@
+"""From numbers to a verdict: the ratio test, without running anything. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from zoo_export.parity.metrics import Measure, decibel
+from zoo_export.parity.thresholds import Thresholds
+
+Outcome = Literal["passed", "refused", "deferred"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One sample in one batch, as a candidate answered it.
+
+    Attributes:
+        case: Index of the case.
+        place: Position in the batch.
+        sample: Index of the sample.
+        outputs: Output's name to its distance from the oracle.
+    """
+
+    case: int
+    place: int
+    sample: int
+    outputs: Mapping[str, Measure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputVerdict:
+    """One output of one candidate over the whole lattice.
+
+    Attributes:
+        output: Its name.
+        elements: Numbers that the yardstick's error was pooled over.
+        ratio: Pooled error over the yardstick's.
+        limit: Largest `ratio` that passes; the rounding floor comes on top.
+        error: Pooled relative error.
+        yardstick: The yardstick's.
+        worst: Largest part of any limit that was used up; above 1 it is refused.
+        where: The measure, case, place and sample of the worst.
+        cosine: Worst 1 - cosine of a vector.
+        cosine_p01: Worst, over samples, of what one vector in a hundred exceeds.
+        norm: Norm ratio that is farthest from 1.
+        overlap: Part of the nearest neighbours that agree, over the samples; of `pooled` alone.
+        rank: Spearman's correlation of all similarities; of `pooled` alone.
+        passed: Whether every limit holds.
+    """
+
+    output: str
+    elements: int
+    ratio: float
+    limit: float
+    error: float
+    yardstick: float
+    worst: float
+    where: str
+    cosine: float
+    cosine_p01: float
+    norm: float
+    overlap: float | None
+    rank: float | None
+    passed: bool
+
+    @property
+    def sqnr(self) -> float:
+        """Signal to noise of the candidate, dB."""
+        return decibel(self.error)
+
+
+def pooled(measures: Iterable[Measure]) -> float:
+    """Return the root mean square of relative errors."""
+    errors = [measure.error for measure in measures]
+    return math.sqrt(math.fsum(error * error for error in errors) / len(errors)) if errors else 0.0
+
+
+def yardstick_faults(
+    yardstick: Mapping[str, Sequence[Measure]], thresholds: Thresholds
+) -> tuple[str, ...]:
+    """Return why eager float32 cannot be measured by, or nothing."""
+    faults = []
+    for output, measures in yardstick.items():
+        if not all(measure.finite for measure in measures):
+            faults.append(
+                f"{output}: eager float32 is not finite, so nothing can be measured by it"
+            )
+        elif decibel(pooled(measures)) < thresholds.yardstick_db:
+            faults.append(
+                f"{output}: eager float32 has {decibel(pooled(measures)):.0f} dB only, below "
+                f"{thresholds.yardstick_db:.0f} dB, so nothing can be measured by it"
+            )
+    return tuple(faults)
+
+
+def _bases(yardstick: Sequence[Measure]) -> dict[str, float]:
+    """Return the least that the yardstick is taken to err by, for each measure of a row."""
+    return {
+        "row": pooled(yardstick),
+        "vector": _typical([measure.vector for measure in yardstick]),
+        "peak": _typical([measure.peak for measure in yardstick]),
+    }
+
+
+def used(
+    measure: Measure,
+    own: Measure,
+    bases: Mapping[str, float],
+    *,
+    k: float,
+    thresholds: Thresholds,
+) -> tuple[float, str]:
+    """Return the largest part of a limit that one answer uses up, and which limit."""
+    shares = []
+    for kind, base in bases.items():
+        name = "error" if kind == "row" else kind
+        floor = thresholds.peak_floor if kind == "peak" else thresholds.floor
+        allowed = getattr(thresholds, kind) * k * max(base, getattr(own, name)) + floor
+        shares.append((getattr(measure, name) / allowed, kind))
+    return max(shares)
+
+
+def judge_output(
+    output: str,
+    rows: Sequence[Row],
+    yardstick: Sequence[Measure],
+    *,
+    elements: int,
+    names: tuple[Sequence[str], Sequence[str]],
+    found: tuple[float, float] | None,
+    thresholds: Thresholds,
+) -> OutputVerdict:
+    """Judge one output of one candidate.
+
+    Args:
+        output: Its name.
+        rows: All answers that hold it.
+        yardstick: Of each sample.
+        elements: Numbers that the yardstick was pooled over.
+        names: Of the cases, of the samples.
+        found: Neighbour overlap and rank correlation, where they were computed.
+        thresholds: Limits.
+    """
+    answers = [(row, row.outputs[output]) for row in rows if output in row.outputs]
+    own = pooled(yardstick)
+    error = pooled(measure for _, measure in answers)
+    k = thresholds.ratio(elements)
+    worst, where = error / (k * own + thresholds.floor), "pooled over all cases"
+    bases = _bases(yardstick)
+    for row, measure in answers:
+        share, kind = used(measure, yardstick[row.sample], bases, k=k, thresholds=thresholds)
+        if share > worst:
+            place = f"position {row.place} of {names[0][row.case]}"
+            worst, where = share, f"{kind} of {names[1][row.sample]} at {place}"
+    measures = [measure for _, measure in answers]
+    return OutputVerdict(
+        output=output,
+        elements=elements,
+        ratio=error / own if own else (0.0 if error == 0 else math.inf),
+        limit=k,
+        error=error,
+        yardstick=own,
+        worst=worst,
+        where=where,
+        cosine=max(measure.cosine for measure in measures),
+        cosine_p01=max(measure.cosine_p01 for measure in measures),
+        norm=max((measure.norm for measure in measures), key=lambda norm: abs(norm - 1)),
+        overlap=None if found is None else found[0],
+        rank=None if found is None else found[1],
+        passed=bool(answers) and worst <= 1,
+    )
+
+
+def failing(
+    rows: Sequence[Row],
+    yardstick: Mapping[str, Sequence[Measure]],
+    elements: Mapping[str, int],
+    thresholds: Thresholds,
+) -> list[Row]:
+    """Return the answers that are worse than the pooled limit, each by itself."""
+    limits = {
+        output: [
+            thresholds.ratio(elements[output]) * max(pooled(measures), own.error) + thresholds.floor
+            for own in measures
+        ]
+        for output, measures in yardstick.items()
+    }
+    return [
+        row
+        for row in rows
+        if any(m.error > limits[output][row.sample] for output, m in row.outputs.items())
+    ]
+
+
+def _typical(values: Sequence[float]) -> float:
+    """Return the root mean square of a sample's extremes: one lucky sample sets no limit."""
+    return math.sqrt(math.fsum(value * value for value in values) / len(values))

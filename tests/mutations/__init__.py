@@ -1,0 +1,1 @@
+"""Bugs on purpose, to test the tester: each is one that an export or a port has really had."""

@@ -1,0 +1,345 @@
+"""A bundle: one folder that holds an exported encoder and all that running it takes. No torch.
+
+    manifest.json        what it is and what every file's bytes must be
+    model.onnx           the graph, with pooling, projection and norm inside; beyond 2 GB its
+                         weights lie beside it in model.onnx.data
+    tokenizer.json       for text
+    golden.safetensors   a few inputs and the outputs that the network gives for them in float64
+    parity.json          how it was proven
+    scopes.json          node of the graph to the module that it came from
+    README.md            for people
+
+A bundle is written beside its place and renamed when it is complete; it is opened only if every
+byte is what the manifest says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from zoo.errors import BundleError, FormatError, OptionError
+from zoo.records import from_plain, to_plain
+from zoo.spec import Modality, OutputName, Preprocess, TensorSpec
+from zoo.weights.cache import disk_errors
+from zoo.weights.jsonfile import read_json
+from zoo.weights.lock import hash_file
+from zoo.weights.names import checked
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.safetensors"
+PARITY = "parity.json"
+SCOPES = "scopes.json"
+README = "README.md"
+
+_FORMAT = "zoo-bundle"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What running the encoder takes; a `zoo.spec.Card`.
+
+    Attributes:
+        inputs: Of the graph. A Dim's range is the profile that was proven.
+        preprocess: As the graph's shapes need it: image size and longest text are the profile's.
+        vocab: Number of word embeddings, if it has them.
+        architecture: Fields of the configuration, for people.
+    """
+
+    name: str
+    modality: Modality
+    license: str
+    dim: int
+    pooling: str
+    normalize: bool
+    outputs: tuple[OutputName, ...]
+    matryoshka: tuple[int, ...] = ()
+    inputs: tuple[TensorSpec, ...]
+    preprocess: Preprocess | None
+    vocab: int | None = None
+    architecture: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+
+    def recipe_sha256(self) -> str:
+        """Return a hash of all that decides what a vector means, the weights apart."""
+        recipe = {
+            name: to_plain(getattr(self, name))
+            for name in ("preprocess", "pooling", "normalize", "dim", "architecture")
+        }
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The graph's own facts.
+
+    Attributes:
+        opset: Of its operators.
+        outputs: Names of the arrays that it gives: `pooled`, `tokens`, `mask`, ...
+        mask: Name of the input that says which tokens are real, where no output does.
+        dtype: Of weights and activations.
+        fixed: Name of an axis to its only size, where it is no longer dynamic.
+    """
+
+    opset: int
+    outputs: tuple[str, ...]
+    mask: str | None = None
+    dtype: Literal["float32"] = "float32"
+    fixed: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose weights these are.
+
+    Attributes:
+        source: As in WeightsSpec, without the folders of a machine; `random` with its seed.
+        revision: Commit of the repository.
+        sha256: Name of each file to its hash.
+    """
+
+    source: str
+    revision: str | None = None
+    sha256: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gate said.
+
+    Attributes:
+        outcome: Only what passed is opened.
+        line: In one sentence.
+    """
+
+    outcome: Literal["passed", "refused", "deferred"]
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """What `zoo verify` holds the runtime to.
+
+    Attributes:
+        cases: Number of batches in golden.safetensors.
+        limits: Output's name to the largest relative error.
+        texts: Raw items of each batch, to prove the tokenizer with; none for images.
+    """
+
+    cases: int
+    limits: Mapping[str, float]
+    texts: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What a file's bytes must be.
+
+    Attributes:
+        sha256: 64 hex digits.
+        size: Bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that is known about a bundle.
+
+    Attributes:
+        recipe_sha256: Of `facts`, as `Facts.recipe_sha256` computes it.
+        toolchain: Package to version.
+        files: Every file but the manifest.
+    """
+
+    facts: Facts
+    graph: Graph
+    weights: Origin
+    verdict: Verdict
+    golden: Golden
+    recipe_sha256: str
+    toolchain: Mapping[str, str]
+    files: Mapping[str, FileFacts] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle whose bytes have been checked.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path | None:
+        """Return the path of a file, or None if the bundle has none of that name."""
+        return self.path / name if name in self.manifest.files else None
+
+
+@contextmanager
+def new_bundle(place: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `place` when the block succeeds, else it is gone.
+
+    Args:
+        place: Where the bundle will be.
+        overwrite: Whether a bundle that is there already is replaced.
+
+    Raises:
+        OptionError: Something is there that may not be replaced.
+        DiskError: The disk is full or refuses.
+    """
+    place = place.absolute()
+    _refuse_occupied(place, overwrite)
+    with disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}")
+        temporary.mkdir()
+        try:
+            yield temporary
+            _sync(temporary)
+            _move(temporary, place, overwrite)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash all files of a folder and write the manifest last; returns it with its files."""
+    with disk_errors(folder):
+        files = {
+            path.name: FileFacts(sha256=hash_file(path)[0], size=path.stat().st_size)
+            for path in sorted(folder.iterdir())
+            if path.name != MANIFEST
+        }
+        manifest = replace(manifest, files=files)
+        value = {"format": _FORMAT, "schema": SCHEMA, **to_plain(manifest)}
+        text = json.dumps(value, indent=1, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a bundle, reading and hashing all of it.
+
+    Raises:
+        BundleError: It is none, it is newer than this version, a file has changed, is missing or
+            does not belong to it, or its export was not proven.
+    """
+    path = Path(path).expanduser()
+    manifest = read_manifest(path)
+    with disk_errors(path):
+        _check_files(path, manifest)
+    if manifest.verdict.outcome != "passed":
+        raise BundleError(
+            f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
+            f"run. Its {PARITY} says more."
+        )
+    return Bundle(path=path, manifest=manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return a bundle's manifest; the files are not looked at.
+
+    Raises:
+        BundleError: There is none, it is damaged, or it is newer than this version.
+    """
+    if not (path / MANIFEST).is_file():
+        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}. Make one with `zoo export`.")
+    try:
+        value = read_json(path / MANIFEST, MANIFEST, unique=True)
+        if not isinstance(value, dict) or value.pop("format", None) != _FORMAT:
+            raise FormatError(f"{MANIFEST} is not that of a bundle.")
+        schema = value.pop("schema", None)
+        if type(schema) is not int:
+            raise FormatError(f"{MANIFEST} does not say its schema.")
+        if schema > SCHEMA:
+            raise BundleError(
+                f"{path} was written by a newer encoder-zoo (schema {schema}; this one reads up to "
+                f"{SCHEMA}). Update it: python -m pip install --upgrade encoder-zoo"
+            )
+        manifest = from_plain(Manifest, value, MANIFEST)
+        for name in manifest.files:
+            if checked(name) != Path(name).name or name == MANIFEST:
+                raise FormatError(f"{name!r} is no plain name of a file of a bundle.")
+    except FormatError as error:
+        raise BundleError(f"{path} cannot be opened: {error}") from error
+    if manifest.facts.recipe_sha256() != manifest.recipe_sha256:
+        raise BundleError(f"{path} has been changed: its recipe is not the one that was hashed.")
+    return manifest
+
+
+def _check_files(path: Path, manifest: Manifest) -> None:
+    there = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} - {MANIFEST}
+    for name, facts in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{path} is not complete: {name} is missing.")
+        size = file.stat().st_size
+        if size != facts.size:
+            raise BundleError(f"{file} has been changed: it has {size} bytes, not {facts.size}.")
+        if hash_file(file)[0] != facts.sha256:
+            raise BundleError(f"{file} has been changed: its sha256 is not that of the manifest.")
+    extra = sorted(there - set(manifest.files))
+    if extra:
+        raise BundleError(f"{path} holds {', '.join(extra[:5])}, which its manifest does not name.")
+
+
+def _refuse_occupied(place: Path, overwrite: bool) -> None:
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not (place / MANIFEST).is_file():
+        raise OptionError(f"{place} is there already and is no bundle. Name another place.")
+    if not overwrite:
+        raise OptionError(f"{place} is there already. Add --overwrite to replace it.")
+
+
+def _move(temporary: Path, place: Path, overwrite: bool) -> None:
+    """Put a finished folder in its place; whoever looks sees the old bundle, none, or the new."""
+    _refuse_occupied(place, overwrite)  # another process may have been faster
+    old = None
+    if place.exists():
+        old = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}")
+        os.rename(place, old)
+    try:
+        os.rename(temporary, place)
+    except OSError as error:
+        if place.exists():
+            raise OptionError(f"{place} was written by another process meanwhile.") from error
+        raise
+    _sync_folder(place.parent)
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make sure that the bytes are on the disk before the name is."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
