@@ -6,6 +6,7 @@ import atexit
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,10 @@ import pytest
 import torch
 
 from tests.hub import hub as hub  # a fixture for all tests that fetch
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every
+# process that they start; some tests are about Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 atexit.register(shutil.rmtree, os.environ["ZOO_CACHE"], ignore_errors=True)
 
