@@ -28,14 +28,13 @@ from zoo.bundle import (
     README,
     SCHEMA,
     SCOPES,
-    Facts,
-    Manifest,
     new_bundle,
     open_bundle,
     read_manifest,
     write_manifest,
 )
 from zoo.errors import BundleError, DiskError, FormatError, OptionError, ZooError
+from zoo.manifest import Facts, Manifest
 from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.runtime import open_encoder

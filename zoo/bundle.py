@@ -15,27 +15,24 @@ byte is what the manifest says.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
 
 from zoo.errors import BundleError, FormatError, OptionError
+from zoo.manifest import FileFacts, Manifest
 from zoo.records import from_plain, to_plain
-from zoo.spec import Modality, OutputName, Preprocess, TensorSpec
 from zoo.weights.cache import disk_errors
 from zoo.weights.jsonfile import read_json
 from zoo.weights.lock import hash_file
 from zoo.weights.names import checked
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -45,135 +42,6 @@ SCOPES = "scopes.json"
 README = "README.md"
 
 _FORMAT = "zoo-bundle"
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What running the encoder takes; a `zoo.spec.Card`.
-
-    Attributes:
-        inputs: Of the graph. A Dim's range is the profile that was proven.
-        preprocess: As the graph's shapes need it: image size and longest text are the profile's.
-        vocab: Number of word embeddings, if it has them.
-        architecture: Fields of the configuration, for people.
-    """
-
-    name: str
-    modality: Modality
-    license: str
-    dim: int
-    pooling: str
-    normalize: bool
-    outputs: tuple[OutputName, ...]
-    matryoshka: tuple[int, ...] = ()
-    inputs: tuple[TensorSpec, ...]
-    preprocess: Preprocess | None
-    vocab: int | None = None
-    architecture: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
-
-    def recipe_sha256(self) -> str:
-        """Return a hash of all that decides what a vector means, the weights apart."""
-        recipe = {
-            name: to_plain(getattr(self, name))
-            for name in ("preprocess", "pooling", "normalize", "dim", "architecture")
-        }
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """The graph's own facts.
-
-    Attributes:
-        opset: Of its operators.
-        outputs: Names of the arrays that it gives: `pooled`, `tokens`, `mask`, ...
-        mask: Name of the input that says which tokens are real, where no output does.
-        dtype: Of weights and activations.
-        fixed: Name of an axis to its only size, where it is no longer dynamic.
-    """
-
-    opset: int
-    outputs: tuple[str, ...]
-    mask: str | None = None
-    dtype: Literal["float32"] = "float32"
-    fixed: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Whose weights these are.
-
-    Attributes:
-        source: As in WeightsSpec, without the folders of a machine; `random` with its seed.
-        revision: Commit of the repository.
-        sha256: Name of each file to its hash.
-    """
-
-    source: str
-    revision: str | None = None
-    sha256: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the gate said.
-
-    Attributes:
-        outcome: Only what passed is opened.
-        line: In one sentence.
-    """
-
-    outcome: Literal["passed", "refused", "deferred"]
-    line: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Golden:
-    """What `zoo verify` holds the runtime to.
-
-    Attributes:
-        cases: Number of batches in golden.safetensors.
-        limits: Output's name to the largest relative error.
-        texts: Raw items of each batch, to prove the tokenizer with; none for images.
-    """
-
-    cases: int
-    limits: Mapping[str, float]
-    texts: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
-    """What a file's bytes must be.
-
-    Attributes:
-        sha256: 64 hex digits.
-        size: Bytes.
-    """
-
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """Everything that is known about a bundle.
-
-    Attributes:
-        recipe_sha256: Of `facts`, as `Facts.recipe_sha256` computes it.
-        toolchain: Package to version.
-        files: Every file but the manifest.
-    """
-
-    facts: Facts
-    graph: Graph
-    weights: Origin
-    verdict: Verdict
-    golden: Golden
-    recipe_sha256: str
-    toolchain: Mapping[str, str]
-    files: Mapping[str, FileFacts] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

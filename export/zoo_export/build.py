@@ -13,24 +13,11 @@ from typing import cast
 from torch import nn
 
 from zoo.backends.eager import EagerBackend
-from zoo.bundle import (
-    MODEL,
-    PARITY,
-    README,
-    SCOPES,
-    TOKENIZER,
-    Facts,
-    Golden,
-    Graph,
-    Manifest,
-    Origin,
-    Verdict,
-    new_bundle,
-    write_manifest,
-)
+from zoo.bundle import MODEL, PARITY, README, SCOPES, TOKENIZER, new_bundle, write_manifest
 from zoo.encoder import Encoder
 from zoo.errors import OptionError, ParityError
 from zoo.loading import load_row
+from zoo.manifest import Facts, Golden, Graph, Manifest, Origin, Verdict
 from zoo.preprocess import Array, Preprocessor, preprocessor_for
 from zoo.preprocess.text import TextPreprocessor
 from zoo.records import to_plain

@@ -12,8 +12,9 @@ from safetensors.numpy import save
 from torch import nn
 
 from zoo import samples
-from zoo.bundle import GOLDEN, Golden
+from zoo.bundle import GOLDEN
 from zoo.errors import InputError
+from zoo.manifest import Golden
 from zoo.preprocess import Array, Batch, Preprocessor
 from zoo.spec import ModelSpec, TextPreprocess
 from zoo.verify import golden_key, relative_error

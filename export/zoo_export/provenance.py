@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from zoo import weights as files
-from zoo.bundle import Origin
 from zoo.errors import MissingExtraError
+from zoo.manifest import Origin
 from zoo.spec import ModelSpec
 
 # The first at which a bfloat16 convolution is valid, so that graphs of every precision have the

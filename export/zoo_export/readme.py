@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.bundle import Manifest
+from zoo.manifest import Manifest
 from zoo.spec import Dim, ModelSpec, TensorSpec
 
 

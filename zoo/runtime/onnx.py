@@ -17,7 +17,7 @@ from zoo.spec import Card, Dim
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-    from zoo.bundle import Graph
+    from zoo.manifest import Graph
 
 # Padded tokens, or pixels, of one batch; as for eager torch, see zoo/backends/eager.py.
 CPU_TOKENS = 512

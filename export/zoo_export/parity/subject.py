@@ -13,11 +13,12 @@ from torch import nn
 
 import zoo
 from zoo.backends.eager import EagerBackend
-from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, Manifest, read_manifest
+from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, read_manifest
 from zoo.encoded import Encoded
 from zoo.encoder import Encoder
 from zoo.errors import OptionError
 from zoo.loading import load_row
+from zoo.manifest import Manifest
 from zoo.preprocess import preprocessor_for
 from zoo.spec import Dim, ModelSpec
 from zoo_export.binding import bind
