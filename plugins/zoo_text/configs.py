@@ -29,23 +29,14 @@ class DenseHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BertConfig:
-    """The post-norm encoder of BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA and what grew out of them.
+class Readout:
+    """What every text encoder does with its tokens; the base of all configs of this package.
 
     Attributes:
         vocab: Word embeddings.
         width: Of a token.
         depth: Blocks.
-        heads: Attention heads of a block.
-        hidden: Width inside a block's feed-forward half.
-        max_positions: Position embeddings, unused first ones included.
-        type_vocab: Token-type embeddings; only the first is used. 0: none.
-        position_offset: Position of the first token. Where it is not 0, positions are counted over
-            the tokens that are not `pad_id`, and those have the position before the first.
-        pad_id: Id of the padding token, for `position_offset`.
-        embedding_width: Of the embeddings, if they are projected to `width` (small ELECTRA).
-        eps: Of the layer norms.
-        activation: Inside the feed-forward half.
+        pad_id: Id of the padding token.
         pooling: From tokens to one vector. `pooler`: BERT's own dense layer and tanh on the class
             token; `mean_sqrt_len`: sum over the square root of the length.
         dense: Layers on the pooled vector.
@@ -55,15 +46,7 @@ class BertConfig:
     vocab: int
     width: int
     depth: int
-    heads: int
-    hidden: int
-    max_positions: int = 512
-    type_vocab: int = 2
-    position_offset: int = 0
     pad_id: int = 0
-    embedding_width: int | None = None
-    eps: float = 1e-12
-    activation: Activation = "gelu"
     pooling: Pooling = "mean"
     dense: tuple[DenseHead, ...] = ()
     normalize: bool = False
@@ -72,6 +55,43 @@ class BertConfig:
     def dim(self) -> int:
         """Width of the pooled vector."""
         return self.dense[-1].width if self.dense else self.width
+
+    @property
+    def dense_params(self) -> int:
+        """Parameters of the layers on the pooled vector."""
+        sources = (self.width, *(head.width for head in self.dense))
+        return sum((source + head.bias) * head.width
+                   for source, head in zip(sources, self.dense, strict=False))  # fmt: skip
+
+    def tiny_dense(self) -> tuple[DenseHead, ...]:
+        """Return the layers on the pooled vector, narrow."""
+        return tuple(replace(head, width=8) for head in self.dense)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BertConfig(Readout):
+    """The post-norm encoder of BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA and what grew out of them.
+
+    Attributes:
+        heads: Attention heads of a block.
+        hidden: Width inside a block's feed-forward half.
+        max_positions: Position embeddings, unused first ones included.
+        type_vocab: Token-type embeddings; only the first is used. 0: none.
+        position_offset: Position of the first token. Where it is not 0, positions are counted over
+            the tokens that are not `pad_id`, and those have the position before the first.
+        embedding_width: Of the embeddings, if they are projected to `width` (small ELECTRA).
+        eps: Of the layer norms.
+        activation: Inside the feed-forward half.
+    """
+
+    heads: int
+    hidden: int
+    max_positions: int = 512
+    type_vocab: int = 2
+    position_offset: int = 0
+    embedding_width: int | None = None
+    eps: float = 1e-12
+    activation: Activation = "gelu"
 
     @property
     def longest(self) -> int:
@@ -87,12 +107,7 @@ class BertConfig:
             embeddings += (embedded + 1) * width
         attention = 4 * (width + 1) * width
         feed_forward = 2 * width * self.hidden + self.hidden + width
-        heads, source = 0, width
-        for head in self.dense:
-            heads += (source + head.bias) * head.width
-            source = head.width
-        if self.pooling == "pooler":
-            heads += (width + 1) * width
+        heads = self.dense_params + (width + 1) * width * (self.pooling == "pooler")
         return embeddings + self.depth * (attention + feed_forward + 4 * width) + heads
 
     def build(self) -> nn.Module:
@@ -112,5 +127,5 @@ class BertConfig:
             hidden=32,
             max_positions=24 + self.position_offset,
             embedding_width=None if self.embedding_width is None else 8,
-            dense=tuple(replace(head, width=8) for head in self.dense),
+            dense=self.tiny_dense(),
         )

@@ -10,21 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.nn.activations import ACTIVATIONS
 from zoo.nn.attention import SelfAttention, key_mask
 from zoo.nn.mlp import Mlp
-from zoo.nn.pool import last_token, masked_mean, unit
-from zoo_text.configs import BertConfig, DenseHead
-
-_HEAD_ACTIVATIONS = {
-    "tanh": torch.tanh,
-    "none": lambda x: x,
-    "gelu": ACTIVATIONS["gelu"],
-    "relu": ACTIVATIONS["relu"],
-    "silu": ACTIVATIONS["silu"],
-    "sigmoid": torch.sigmoid,
-}
-
+from zoo_text.configs import BertConfig
+from zoo_text.nets.readout import TextEncoder
 
 class Embeddings(nn.Module):
     """Word, position and token-type embeddings, summed and normalised.
@@ -82,25 +71,7 @@ class Block(nn.Module):
         return out
 
 
-class Dense(nn.Linear):
-    """A linear layer on the pooled vector, with its activation.
-
-    Args:
-        source: Width of its input.
-        head: Width and activation of its output.
-    """
-
-    def __init__(self, source: int, head: DenseHead) -> None:
-        super().__init__(source, head.width, bias=head.bias)
-        self.activation = _HEAD_ACTIVATIONS[head.activation]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, D) -> (B, D')."""
-        out: Tensor = self.activation(super().forward(x))
-        return out
-
-
-class Bert(nn.Module):
+class Bert(TextEncoder):
     """One vector a text and one a token.
 
     Args:
@@ -108,9 +79,7 @@ class Bert(nn.Module):
     """
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.normalize = config.normalize
-        self.pooling = config.pooling
+        super().__init__(config)
         self.embeddings = Embeddings(config)
         self.project = (
             None
@@ -119,11 +88,6 @@ class Bert(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.pooler = nn.Linear(config.width, config.width) if config.pooling == "pooler" else None
-        self.dense = nn.ModuleList()
-        source = config.width
-        for head in config.dense:
-            self.dense.append(Dense(source, head))
-            source = head.width
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Encoded:
         """Ids (B, N), mask (B, N) nonzero where real -> pooled (B, D), tokens (B, N, W), mask."""
@@ -133,41 +97,10 @@ class Bert(nn.Module):
         keys = key_mask(attention_mask)
         for block in self.blocks:
             x = block(x, keys)
-        pooled = self._pool(x, attention_mask)  # (B, W)
-        for head in self.dense:
-            pooled = head(pooled)
-        if self.normalize:
-            pooled = unit(pooled)
-        mask = None if attention_mask is None else attention_mask.bool()
-        return Encoded(pooled=pooled, tokens=x, mask=mask)
+        return self.encoded(x, attention_mask)
 
-    def _pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    def pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """(B, N, W), mask (B, N) -> (B, W)."""
         if self.pooler is not None:
             return torch.tanh(self.pooler(tokens[:, 0]))
-        if self.pooling == "cls":
-            return tokens[:, 0]
-        return _POOLS[self.pooling](tokens, mask)
-
-
-def _masked_max(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, N, W), mask (B, N) -> (B, W), the largest value of the real tokens."""
-    if mask is not None:
-        tokens = tokens.masked_fill(~mask.bool()[..., None], float("-inf"))
-    return tokens.amax(dim=1)
-
-
-def _mean_sqrt_len(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, N, W), mask (B, N) -> (B, W), the sum of real tokens over the root of their number."""
-    if mask is None:
-        mask = tokens.new_ones(tokens.shape[:2])
-    length = mask.to(tokens.dtype).sum(dim=1, keepdim=True)  # (B, 1)
-    return masked_mean(tokens, mask) * length.sqrt()
-
-
-_POOLS = {
-    "mean": masked_mean,
-    "max": _masked_max,
-    "mean_sqrt_len": _mean_sqrt_len,
-    "last": last_token,
-}
+        return super().pool(tokens, mask)

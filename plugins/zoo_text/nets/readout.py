@@ -1,0 +1,103 @@
+"""From a text's tokens to what leaves the encoder: the end of every network of this package.
+
+Shapes: B texts, N tokens, W width of a token, D width of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.encoded import Encoded
+from zoo.nn.activations import ACTIVATIONS
+from zoo.nn.pool import last_token, masked_mean, unit
+from zoo_text.configs import DenseHead, HeadActivation, Readout
+
+_HEAD_ACTIVATIONS: dict[HeadActivation, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "none": lambda x: x,
+    "gelu": ACTIVATIONS["gelu"],
+    "relu": ACTIVATIONS["relu"],
+    "silu": ACTIVATIONS["silu"],
+    "sigmoid": torch.sigmoid,
+}
+
+
+class Dense(nn.Linear):
+    """A linear layer with its activation.
+
+    Args:
+        source: Width of its input.
+        head: Width and activation of its output.
+    """
+
+    def __init__(self, source: int, head: DenseHead) -> None:
+        super().__init__(source, head.width, bias=head.bias)
+        self.activation = _HEAD_ACTIVATIONS[head.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D')."""
+        out: Tensor = self.activation(super().forward(x))
+        return out
+
+
+class TextEncoder(nn.Module):
+    """Pools, projects and scales; a network gives it tokens.
+
+    Args:
+        config: Numbers that fix the network.
+    """
+
+    def __init__(self, config: Readout) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.pooling = config.pooling
+        self.dense = nn.ModuleList()
+        source = config.width
+        for head in config.dense:
+            self.dense.append(Dense(source, head))
+            source = head.width
+
+    def encoded(self, tokens: Tensor, mask: Tensor | None) -> Encoded:
+        """Tokens (B, N, W), mask (B, N) nonzero where real -> pooled (B, D), tokens, mask."""
+        pooled = self.pool(tokens, mask)  # (B, W)
+        for head in self.dense:
+            pooled = head(pooled)
+        if self.normalize:
+            pooled = unit(pooled)
+        return Encoded(pooled=pooled, tokens=tokens, mask=None if mask is None else mask.bool())
+
+    def pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, N, W), mask (B, N) -> (B, W)."""
+        return _POOLS[self.pooling](tokens, mask)
+
+
+def _first(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, W), padded on the right -> (B, W), the class token."""
+    return tokens[:, 0]
+
+
+def _masked_max(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, W), mask (B, N) -> (B, W), the largest value of the real tokens."""
+    if mask is not None:
+        tokens = tokens.masked_fill(~mask.bool()[..., None], float("-inf"))
+    return tokens.amax(dim=1)
+
+
+def _mean_sqrt_len(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, N, W), mask (B, N) -> (B, W), the sum of real tokens over the root of their number."""
+    if mask is None:
+        mask = tokens.new_ones(tokens.shape[:2])
+    length = mask.to(tokens.dtype).sum(dim=1, keepdim=True)  # (B, 1)
+    return masked_mean(tokens, mask) * length.sqrt()
+
+
+_POOLS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "cls": _first,
+    "mean": masked_mean,
+    "max": _masked_max,
+    "mean_sqrt_len": _mean_sqrt_len,
+    "last": last_token,
+}
