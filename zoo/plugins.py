@@ -1,17 +1,17 @@
 """Find plugins by entry point, import them one by one, and keep one bad plugin from hurting others.
 
 pluggy's own `load_setuptools_entrypoints` raises what a plugin raises, so one broken plugin would
-take every command down; this loader warns once, naming the distribution, and goes on.
+take every command down; this loader warns once, naming the distribution, and goes on. What a
+plugin prints is kept away from stdout, and one that does not come back is left behind.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import time
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ import pluggy
 
 from zoo import hookspecs
 from zoo.errors import PluginError
+from zoo.guarded import guarded
 from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 GROUP = "zoo"
 LIMIT = "ZOO_PLUGINS"
+PATIENCE = "ZOO_PLUGIN_SECONDS"
+SECONDS = 10.0  # that a plugin may take; the first-party ones take 0.02
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -45,6 +48,8 @@ class Plugin:
         commands: Its commands: name to `module:attribute`.
         targets: Its backends: name to `module:attribute`.
         error: Why it was skipped, or None.
+        printed: What it wrote to stdout meanwhile.
+        heavy: Whether it imported torch, which every command then waits for.
     """
 
     distribution: str
@@ -57,6 +62,8 @@ class Plugin:
     commands: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     targets: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     error: str | None = None
+    printed: str = ""
+    heavy: bool = False
     manager: pluggy.PluginManager = field(repr=False, default_factory=lambda: _manager())
 
     def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...] | None:
@@ -99,27 +106,57 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
 
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     plugin = Plugin(distribution=distribution, version=version, name=point.name, module=point.value)
-    start = time.perf_counter()
-    try:
-        plugin.manager.register(point.load(), name=f"{distribution}:{point.name}")
-        plugin.rows = _call_models(plugin)
-        plugin.namespaces = _call_namespaces(plugin)
-        plugin.commands = _call_places(plugin, "zoo_commands")
-        plugin.targets = _call_places(plugin, "zoo_targets")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may raise anything, SystemExit included
-        plugin.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        plugin.rows, plugin.namespaces = (), ()
-        plugin.commands, plugin.targets = NOTHING, NOTHING
+    outcome = guarded(lambda: _ask(point, replace(plugin)), seconds=_patience())
+    if outcome.error is None:
+        plugin = cast(Plugin, outcome.value)
+    else:
+        plugin.error = _explain(outcome.error)
         warnings.warn(
             f"Skipped plugin {point.name!r} of {f'{distribution} {version}'.strip()} "
             f"({point.value}): "
             f"{plugin.error}. Update or uninstall {distribution}, or leave it out with {LIMIT}.",
             stacklevel=2,
         )
-    plugin.seconds = time.perf_counter() - start
+    plugin.seconds = outcome.seconds
+    plugin.printed = outcome.printed
+    plugin.heavy = "torch" in outcome.imported
     return plugin
+
+
+def _ask(point: EntryPoint, plugin: Plugin) -> Plugin:
+    """Import a plugin and ask it for all that it brings; runs guarded."""
+    plugin.manager.register(point.load(), name=f"{plugin.distribution}:{plugin.name}")
+    plugin.manager.check_pending()  # a hook that this version does not have
+    plugin.rows = _call_models(plugin)
+    plugin.namespaces = _call_namespaces(plugin)
+    plugin.commands = _call_places(plugin, "zoo_commands")
+    plugin.targets = _call_places(plugin, "zoo_targets")
+    return plugin
+
+
+def _patience() -> float:
+    """Return the seconds that a plugin may take.
+
+    Raises:
+        PluginError: The variable holds no number.
+    """
+    value = os.environ.get(PATIENCE, "")
+    try:
+        seconds = float(value or SECONDS)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise PluginError(f"{PATIENCE}={value!r} is no number of seconds.")
+    return seconds
+
+
+def _explain(error: BaseException) -> str:
+    """Return why a plugin was skipped, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
+        hook = text.partition("unknown hook ")[2].split()[0].strip("'")
+        return f"it implements {hook}, which this encoder-zoo does not have"
+    return f"{type(error).__name__}: {text}"
 
 
 def _manager() -> pluggy.PluginManager:

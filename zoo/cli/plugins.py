@@ -9,7 +9,7 @@ from zoo.cli.output import echo_json, table
 from zoo.plugins import Plugin
 from zoo.registry import default_registry
 
-COLUMNS = ("distribution", "version", "entry point", "module", "models", "seconds", "error")
+COLUMNS = ("distribution", "version", "entry point", "module", "models", "seconds", "remark")
 
 
 @click.command(
@@ -37,11 +37,20 @@ def command(as_json: bool) -> None:
             plugin.module,
             str(len(plugin.rows)),
             f"{plugin.seconds:.3f}",
-            plugin.error or "",
+            _remark(plugin),
         )
         for plugin in plugins
     )
     click.echo(table(COLUMNS, cells, right="models seconds"))
+
+
+def _remark(plugin: Plugin) -> str:
+    """Return what is wrong with a plugin, or strange, in a few words."""
+    if plugin.error is not None:
+        return plugin.error
+    strange = ["imports torch, which every command waits for"] if plugin.heavy else []
+    strange += ["prints while it is imported"] if plugin.printed else []
+    return "; ".join(strange)
 
 
 def plugin_to_dict(plugin: Plugin) -> dict[str, object]:
@@ -55,4 +64,6 @@ def plugin_to_dict(plugin: Plugin) -> dict[str, object]:
         "namespaces": [namespace.prefix for namespace in plugin.namespaces],
         "seconds": round(plugin.seconds, 6),
         "error": plugin.error,
+        "imports_torch": plugin.heavy,
+        "prints": plugin.printed,
     }
