@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.mutations.kinds import Mutation, edit, lost
+from tests.mutations.kinds import Mutation, edit, lost, override
 
 TEXTS = ("all-minilm-l6-v2", "roberta-base")
 
@@ -23,7 +23,7 @@ def _interpolated(**options: Any) -> Any:
             image = F.interpolate(image, size=grid, **options)
             return image.flatten(2).transpose(1, 2)
 
-        net._patch_positions = positions
+        override(net, ("_patch_positions",), positions)
 
     return edit(change)
 
@@ -36,7 +36,7 @@ def _grid_turned(net: Any) -> None:
         table: Tensor = inner(grid).reshape(1, rows, columns, -1)
         return table.transpose(1, 2).flatten(1, 2)
 
-    net._patch_positions = positions
+    override(net, ("_patch_positions",), positions)
 
 
 def _shifted_positions(net: Any) -> None:
@@ -55,7 +55,7 @@ def _no_pad_positions(net: Any) -> None:
         table: Tensor = net.embeddings.positions.weight
         return table[: ids.shape[1]]
 
-    net.embeddings._position_embeddings = positions
+    override(net.embeddings, ("_position_embeddings",), positions)
 
 
 def _without_class(net: Any) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from tests.mutations.kinds import Mutation, edit, lost, patch
+from tests.mutations.kinds import Mutation, edit, lost, override, patch
 
 TEXTS = ("all-minilm-l6-v2", "roberta-base")
 
 
 def _pool(net: Any, pool: Any) -> None:
-    net._pool = pool
+    override(net, ("pool", "_pool"), pool)
 
 
 def _mean_of_padding(net: Any) -> None:
@@ -24,7 +24,7 @@ def _max_pool(net: Any) -> None:
 
 
 def _last_position(net: Any) -> None:
-    net._end = lambda ids: torch.full((len(ids),), ids.shape[1] - 1)
+    override(net, ("_end",), lambda ids: torch.full((len(ids),), ids.shape[1] - 1))
 
 
 def _largest_pool(net: Any) -> None:
