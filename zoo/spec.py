@@ -174,10 +174,17 @@ class Role:
     Attributes:
         prompt: Text put before each item.
         max_length: Longest sequence, tokens, if it differs from the row's.
+        marker: Token put after the first one, such as ColBERT's `[unused0]`.
+        fill: Token that fills shorter texts up to the longest length (ColBERT's queries: `[MASK]`).
+            Nothing attends to these tokens, but each gives a vector.
+        skip: Characters whose tokens give no vector, though others attend to them.
     """
 
     prompt: str = ""
     max_length: int | None = None
+    marker: str = ""
+    fill: str = ""
+    skip: str = ""
 
 
 # Tokenizers that stand in two files: the one that a row names, and the one beside it.
@@ -196,6 +203,7 @@ class TextPreprocess:
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
         pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
+        ending: Token that every text ends with; put there where the tokenizer does not do so.
         clean: `none`, `lower` (each character), or `clip` (its authors' cleaning: ftfy, HTML
             entities, white space, lower case).
         prompts: Stored prompts by name.
@@ -209,6 +217,7 @@ class TextPreprocess:
     lower: bool = True
     pad_id: int = 0
     pad_to_max: bool = False
+    ending: str = ""
     clean: Literal["none", "lower", "clip"] = "none"
     prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
     roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))

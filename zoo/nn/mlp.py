@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zoo.nn.activations import ACTIVATIONS, ActivationName
 
@@ -15,12 +14,15 @@ class Mlp(nn.Module):
         width: Of a token.
         hidden: Width between the layers.
         activation: Between the layers.
+        bias: Whether the layers have one.
     """
 
-    def __init__(self, width: int, hidden: int, *, activation: ActivationName = "gelu") -> None:
+    def __init__(
+        self, width: int, hidden: int, *, activation: ActivationName = "gelu", bias: bool = True
+    ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = nn.Linear(width, hidden, bias=bias)
+        self.fc2 = nn.Linear(hidden, width, bias=bias)
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,21 +31,26 @@ class Mlp(nn.Module):
         return out
 
 
-class SwiGlu(nn.Module):
-    """silu(gate) * value with both halves in one projection, gate first (DINOv2's w12, w3).
+class GatedMlp(nn.Module):
+    """activation(gate) * value with both halves in one projection, gate first (DINOv2's w12, w3).
 
     Args:
         width: Of a token.
         hidden: Width of each half.
+        activation: Of the gate.
+        bias: Whether the layers have one.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(
+        self, width: int, hidden: int, *, activation: ActivationName = "silu", bias: bool = True
+    ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, 2 * hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = nn.Linear(width, 2 * hidden, bias=bias)
+        self.fc2 = nn.Linear(hidden, width, bias=bias)
+        self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
         gate, value = self.fc1(x).chunk(2, dim=-1)
-        out: Tensor = self.fc2(F.silu(gate) * value)
+        out: Tensor = self.fc2(self.activation(gate) * value)
         return out

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.spec import Card, ImagePreprocess
+from zoo.spec import AudioPreprocess, Card, ImagePreprocess
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from zoo.spec import TextPreprocess
 
 Array = NDArray[Any]
 Batch = dict[str, Array]
@@ -80,7 +85,6 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
         return ImagePreprocessor(recipe, name=spec.inputs[0].name)
     if recipe is None:
         raise TypeError(f"{spec.name} has no preprocessing.")
-    from zoo.preprocess.standin import standin_tokenizer
     from zoo.preprocess.text import TextPreprocessor
 
     vocab = spec.vocab
@@ -88,7 +92,7 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
         raise TypeError(f"{spec.name} needs a tokenizer file.")
     return TextPreprocessor(
         recipe,
-        tokenizer or standin_tokenizer(vocab or 0, pad_id=recipe.pad_id),
+        tokenizer or _standin(recipe, vocab or 0),
         inputs=tuple(i.name for i in spec.inputs),
         vocab=vocab,
     )
@@ -98,3 +102,13 @@ def stack(samples: Sequence[Sample]) -> Batch:
     """Join samples of equal shapes along a new first axis."""
     return {name: np.stack([sample.arrays[name] for sample in samples])
             for name in samples[0].arrays}  # fmt: skip
+def _standin(recipe: TextPreprocess, vocab: int) -> Tokenizer:
+    """Return a tokenizer for random weights that has all tokens that a recipe names."""
+    from zoo.preprocess.standin import standin_tokenizer
+
+    named = {token: None for role in recipe.roles.values() for token in (role.marker, role.fill)}
+    return standin_tokenizer(
+        vocab, pad_id=recipe.pad_id, ending=recipe.ending, others=[*filter(None, named)]
+    )
+
+

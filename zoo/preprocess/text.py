@@ -37,7 +37,8 @@ class TextPreprocessor:
     Args:
         recipe: Its row's preprocessing.
         tokenizer: The tokenizer file (a second one it needs lies beside it), or a tokenizer.
-        inputs: Names of the network's inputs, the ids first.
+        inputs: Names of the network's inputs: the ids, the mask of what is attended to, the mask of
+            what gives a vector; as many as it has.
         vocab: Number of the network's word embeddings, to refuse a tokenizer that does not fit.
 
     Attributes:
@@ -67,11 +68,15 @@ class TextPreprocessor:
             else tokenizer
         )
         self.file = tokenizer if isinstance(tokenizer, Path) else None
-        self._ids, *masks = inputs
-        self._mask = masks[0] if masks else None
+        self._ids, *self._masks = inputs
         self._vocab = vocab
         # Truncation is a state of the tokenizer, and roles may differ in length.
         self._lock = threading.Lock()
+        self._ending: list[int] = []
+        if recipe.ending:
+            ending = self._id(recipe.ending)
+            if self.tokenizer.encode("").ids[-1:] != [ending]:
+                self._ending = [ending]
 
     def save_tokenizer(self, path: Path) -> None:
         """Write the tokenizer as one `tokenizer.json`, whatever files it was made of."""
@@ -95,7 +100,7 @@ class TextPreprocessor:
             results.append(error)
             if error is None:
                 texts.append(clean(role.prompt + item))
-        encoded = self._encode(texts, role.max_length or self.recipe.max_length)
+        encoded = self._encode(texts, role)
         return [next(encoded) if result is None else result for result in results]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
@@ -104,37 +109,66 @@ class TextPreprocessor:
         Raises:
             FormatError: The tokenizer gave an id that the network has no embedding for.
         """
-        rows = [sample.arrays[self._ids] for sample in samples]
-        lengths = np.array([len(row) for row in rows])
-        longest = self.recipe.max_length if self.recipe.pad_to_max else int(lengths.max())
-        ids = np.full((len(rows), longest), self.recipe.pad_id, dtype=np.int64)  # (B, N)
-        for target, row in zip(ids, rows, strict=True):
-            target[: len(row)] = row
-        if self._vocab is not None and int(ids.max()) >= self._vocab:
+        lengths = [len(sample.arrays[self._ids]) for sample in samples]
+        longest = self.recipe.max_length if self.recipe.pad_to_max else max(lengths)
+        batch: Batch = {}
+        for name in (self._ids, *self._masks):
+            pad = self.recipe.pad_id if name == self._ids else 0
+            batch[name] = np.full((len(samples), longest), pad, dtype=np.int64)  # (B, N)
+            for target, sample, length in zip(batch[name], samples, lengths, strict=True):
+                target[:length] = sample.arrays.get(name, 1)
+        most = int(batch[self._ids].max())
+        if self._vocab is not None and most >= self._vocab:
             raise FormatError(
-                f"{self.file or 'the tokenizer'} gives the token id {int(ids.max())}, but the "
-                f"network has {self._vocab} embeddings: these files do not belong together."
+                f"{self.file or 'the tokenizer'} gives the token id {most}, but the network has "
+                f"{self._vocab} embeddings: these files do not belong together."
             )
-        batch: Batch = {self._ids: ids}
-        if self._mask is not None:
-            mask = np.arange(longest)[None, :] < lengths[:, None]  # (B, N)
-            batch[self._mask] = mask.astype(np.int64)
         return batch
 
-    def _encode(self, texts: Sequence[str], max_length: int) -> Iterator[Sample | InputError]:
+    def _encode(self, texts: Sequence[str], role: Role) -> Iterator[Sample | InputError]:
         """Yield one sample a text."""
+        length = role.max_length or self.recipe.max_length
+        marker = [self._id(role.marker)] if role.marker else []
+        fill = self._id(role.fill) if role.fill else None
+        skip = self._skipped(role.skip) if role.skip else None
         for chunk in _chunks(texts):
             with self._lock, rust_errors(f"{self.file or 'the tokenizer'} cannot tokenise"):
-                self.tokenizer.enable_truncation(max_length)
+                self.tokenizer.enable_truncation(length - len(marker))
                 rows = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(chunk)]
             for row in rows:
-                yield self._sample(np.array(row, dtype=np.int64))
+                if marker:
+                    row = [*row[:1], *marker, *row[1:]]
+                if self._ending:
+                    row = [*row[: length - 1], *self._ending]
+                yield self._sample(np.array(row, dtype=np.int64), length, fill, skip)
 
-    def _sample(self, ids: Array) -> Sample | InputError:
+    def _sample(
+        self, ids: Array, length: int, fill: int | None, skip: Array | None
+    ) -> Sample | InputError:
         if not len(ids):
             return InputError("The tokenizer makes no token of this text.")
-        size = self.recipe.max_length if self.recipe.pad_to_max else len(ids)
-        return Sample({self._ids: ids}, size)
+        arrays = {self._ids: ids}
+        if fill is not None:
+            attended, _ = self._masks
+            arrays[self._ids] = np.pad(ids, (0, length - len(ids)), constant_values=fill)
+            arrays[attended] = (np.arange(length) < len(ids)).astype(np.int64)
+        if skip is not None:
+            _, vectors = self._masks
+            arrays[vectors] = (~np.isin(ids, skip)).astype(np.int64)
+        size = self.recipe.max_length if self.recipe.pad_to_max else len(arrays[self._ids])
+        return Sample(arrays, size)
+
+    def _id(self, token: str) -> int:
+        """Return the id of a special token."""
+        found: int | None = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise FormatError(f"{self.file or 'the tokenizer'} lacks the token {token!r}.")
+        return found
+
+    def _skipped(self, characters: str) -> Array:
+        """Return the first id of each character alone, and the padding's, as ColBERT does."""
+        ids = [self.tokenizer.encode(one, add_special_tokens=False).ids[0] for one in characters]
+        return np.array([*ids, self.recipe.pad_id])
 
 
 def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo.encoded import Encoded
 from zoo.errors import InputError
 from zoo.nn.attention import SelfAttention
-from zoo.nn.mlp import Mlp, SwiGlu
+from zoo.nn.mlp import GatedMlp, Mlp
 from zoo.nn.pool import unit
 from zoo.nn.positions import resample_positions
 
@@ -56,7 +56,7 @@ class Block(nn.Module):
         self.scale1 = LayerScale(width) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(width, eps=config.norm_eps)
         self.mlp: nn.Module = (
-            SwiGlu(width, config.hidden)
+            GatedMlp(width, config.hidden)
             if config.swiglu
             else Mlp(width, config.hidden, activation=config.activation)
         )

@@ -1,0 +1,41 @@
+"""Attention alone, for networks that make queries, keys and biases of their own kind."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *, scale: float | None = None
+) -> Tensor:
+    """Return softmax(scale q k^T + bias) v, in the form that suits who runs it.
+
+    While a graph is traced it is written out: the exporter's own form takes a detour for rows
+    without any key, which runtimes cannot fuse (docs/export.md).
+
+    Args:
+        q: (B, H, M, E).
+        k: (B, H, N, E).
+        v: (B, H, N, F).
+        bias: Broadcast to (B, H, M, N); `key_bias` makes one of a mask.
+        scale: By default 1 / sqrt(E).
+
+    Returns:
+        (B, H, M, F).
+    """
+    if not torch.compiler.is_exporting():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(2, 3)
+    if bias is not None:
+        scores = scores + bias
+    return scores.softmax(dim=-1) @ v
+
+
+def key_bias(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """(B, N), nonzero where real -> (B, 1, 1, N) in the dtype of `like`: the bias of `attend`."""
+    if mask is None:
+        return None
+    lowest = like.new_full((), torch.finfo(like.dtype).min)
+    return torch.where(mask.bool()[:, None, None, :], like.new_zeros(()), lowest)
