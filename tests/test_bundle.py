@@ -39,7 +39,7 @@ from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.runtime import open_encoder
 from zoo.spec import ImagePreprocess, ModelSpec, Role, TextPreprocess, WeightsSpec
-from zoo_export.build import facts_of
+from zoo_export.draft import facts_of
 
 every_row = pytest.mark.parametrize("row", list(default_registry()), ids=lambda row: row.name)
 

@@ -28,7 +28,7 @@ from zoo.preprocess import Array, Batch
 from zoo.runtime import run_bundle
 from zoo.runtime.onnx import OnnxBackend
 from zoo.spec import ModelSpec
-from zoo_export import build, graph
+from zoo_export import draft, graph
 from zoo_export.attention import PlainAttention, plain_attention
 from zoo_export.binding import profile_for
 from zoo_export.build import build_bundle
@@ -353,7 +353,7 @@ def test_a_graph_that_differs_is_refused_and_kept_apart(
         finally:
             bias.data.copy_(right)
 
-    monkeypatch.setattr(build, "export_graph", with_a_wrong_bias)
+    monkeypatch.setattr(draft, "export_graph", with_a_wrong_bias)
     with pytest.raises(ParityError, match=r"parity refused.*b\.rejected") as caught:
         made(row, tmp_path / "b")
 

@@ -1,36 +1,29 @@
-"""From a row to a proven bundle: load, trace, judge, pack."""
+"""From a row to a proven bundle: load, trace, judge, lower, pack."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-from torch import nn
-
-from zoo.backends.eager import EagerBackend
-from zoo.bundle import MODEL, PARITY, README, SCOPES, TOKENIZER, new_bundle, write_manifest
-from zoo.encoder import Encoder
+from zoo.bundle import PARITY, README, SCOPES, new_bundle, write_manifest
 from zoo.errors import OptionError, ParityError
-from zoo.loading import load_row
-from zoo.manifest import Facts, Golden, Graph, Manifest, Origin, Verdict
-from zoo.preprocess import Array, Preprocessor, preprocessor_for
-from zoo.preprocess.text import TextPreprocessor
-from zoo.records import to_plain
+from zoo.manifest import Golden, Manifest, Verdict
+from zoo.preprocess import Array, Preprocessor
 from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec
-from zoo_export.binding import bind, dynamic_dims, fixed_axes
+from zoo_export.binding import dynamic_dims
+from zoo_export.draft import Clock, Draft, bundled_preprocessor, traced
 from zoo_export.golden import write_golden
-from zoo_export.onnx import Exported, export_graph
-from zoo_export.parity import OnnxCandidate, Profile, Report, judge
+from zoo_export.onnx import Exported
+from zoo_export.parity import OnnxCandidate, Profile, Report
+from zoo_export.parity.gate import deferred, judge_against
+from zoo_export.parity.reference import prepare
 from zoo_export.parity.taps import Boundary, Values
-from zoo_export.provenance import OPSET, origin_of, toolchain
+from zoo_export.provenance import toolchain
 from zoo_export.readme import readme
-from zoo_export.tracing import choose_outputs
 
 REJECTED = ".rejected"
 
@@ -110,120 +103,90 @@ def build_bundle(
     """
     if row.export != "torch":
         raise OptionError(f"{row.name} is no network, so there is no graph of it.")
-    versions = toolchain()  # a missing package shows before anything is fetched
-    row = bind(row, profile)
-    clock = _Clock()
+    toolchain()  # a missing package shows before anything is fetched
+    clock = Clock()
     with new_bundle(place, overwrite=overwrite) as folder:
-        encoder = load_row(row, weights=weights, seed=seed, progress=progress)
-        module = cast(EagerBackend, encoder.backend).module
-        chosen, mask = choose_outputs(row, module, outputs)
-        facts, origin = facts_of(row, chosen), origin_of(row, weights, seed)
-        clock.lap("load")
-        exported = export_graph(
-            row, module, folder / MODEL, outputs=chosen, facts=_inscription(facts, origin)
+        draft = traced(
+            row,
+            folder,
+            profile=profile,
+            outputs=outputs,
+            weights=weights,
+            seed=seed,
+            progress=progress,
+            clock=clock,
         )
-        clock.lap("export")
-        graph = Graph(opset=OPSET, outputs=chosen, mask=mask, fixed=dict(fixed_axes(row)))
-        report = _judge(row, module, encoder, facts, graph, profile, exported, thorough=thorough)
+        draft = _judged(draft, thorough=thorough)
         clock.lap("parity")
-        golden = Golden(cases=0, limits={})
-        if report.passed:
-            golden = write_golden(row, module, encoder.preprocessor, chosen, folder)
-        manifest = Manifest(
-            facts=facts,
-            graph=graph,
-            weights=origin,
-            verdict=Verdict(outcome=report.verdict, line=report.line()),
-            golden=golden,
-            recipe_sha256=facts.recipe_sha256(),
-            toolchain=versions,
-        )
-        (folder / PARITY).write_text(report.to_json() + "\n", encoding="utf-8")
-        (folder / SCOPES).write_text(json.dumps(dict(exported.scopes), indent=1), encoding="utf-8")
-        (folder / README).write_text(readme(row, manifest), encoding="utf-8")
-        manifest = write_manifest(folder, manifest)
+        manifest = _packed(draft)
         clock.lap("pack")
+        report = draft.verdict
         if not report.passed:
             raise ParityError(
-                f"{report.line()}. It lies in {_reject(folder, place)}.{_advice(row, graph)}"
+                f"{report.line()}. It lies in {_reject(folder, place)}.{_advice(draft)}"
             )
     return Built(
         path=place,
         manifest=manifest,
         report=report,
-        nodes=exported.nodes,
+        nodes=draft.exported.nodes,
         seconds=clock.seconds,
     )
 
 
-def facts_of(row: ModelSpec, graph_outputs: Sequence[str]) -> Facts:
-    """Return what a bundle says of a bound row."""
-    levels = any(name.startswith("pyramid") for name in graph_outputs)
-    gives = {*graph_outputs, *(["pyramid"] if levels else [])}
-    return Facts(
-        name=row.name,
-        modality=row.modality,
-        license=row.license,
-        dim=row.dim,
-        pooling=row.pooling,
-        normalize=row.normalize,
-        outputs=tuple(name for name in row.outputs if name in gives),
-        matryoshka=row.matryoshka,
-        inputs=row.inputs,
-        preprocess=row.preprocess,
-        vocab=row.vocab,
-        architecture=to_plain(row.config),
-    )
-
-
-def _judge(
-    row: ModelSpec,
-    module: nn.Module,
-    encoder: Encoder,
-    facts: Facts,
-    graph: Graph,
-    profile: Profile,
-    exported: Exported,
-    *,
-    thorough: bool,
-) -> Report:
-    """Write the tokenizer and hold the graph against the network."""
-    tokenizer = None  # the stand-in of random weights is made anew wherever it is needed
-    if isinstance(encoder.preprocessor, TextPreprocessor) and encoder.preprocessor.file:
-        tokenizer = exported.path.with_name(TOKENIZER)
-        encoder.preprocessor.save_tokenizer(tokenizer)
-    preprocessor = preprocessor_for(facts, tokenizer)
-    backend = OnnxBackend(open_session(exported.path), facts, graph)
-    return judge(
-        row,
-        module,
-        {"onnx": SessionCandidate(backend, preprocessor, exported)},
-        profile=profile,
-        outputs=graph.outputs,
-        preprocessor=encoder.preprocessor,
+def _judged(draft: Draft, *, thorough: bool) -> Draft:
+    """Hold the float32 graph against the network."""
+    put_off = deferred(draft.row, draft.module)
+    if put_off is not None:
+        return replace(draft, report=put_off)
+    reference = prepare(
+        draft.row,
+        draft.module,
+        profile=draft.profile,
+        outputs=draft.graph.outputs,
+        preprocessor=draft.preprocessor,
         thorough=thorough,
     )
+    backend = OnnxBackend(open_session(draft.exported.path), draft.facts, draft.graph)
+    candidate = SessionCandidate(backend, bundled_preprocessor(draft), draft.exported)
+    report = judge_against(reference, {"onnx": candidate})
+    return replace(draft, reference=reference, report=report)
 
 
-def _advice(row: ModelSpec, graph: Graph) -> str:
+def _packed(draft: Draft) -> Manifest:
+    """Write everything but the graph into the folder, the manifest last."""
+    report, folder = draft.verdict, draft.folder
+    golden = Golden(cases=0, limits={})
+    if report.passed:
+        golden = write_golden(
+            draft.row, draft.module, draft.preprocessor, draft.graph.outputs, folder
+        )
+    manifest = Manifest(
+        facts=draft.facts,
+        graph=draft.graph,
+        weights=draft.origin,
+        verdict=Verdict(outcome=report.verdict, line=report.line()),
+        golden=golden,
+        recipe_sha256=draft.facts.recipe_sha256(),
+        toolchain=toolchain(),
+        plan=draft.plan,
+        engine=draft.engine,
+    )
+    (folder / PARITY).write_text(report.to_json() + "\n", encoding="utf-8")
+    scopes = json.dumps(dict(draft.exported.scopes), indent=1)
+    (folder / SCOPES).write_text(scopes, encoding="utf-8")
+    (folder / README).write_text(readme(draft.row, manifest), encoding="utf-8")
+    return write_manifest(folder, manifest)
+
+
+def _advice(draft: Draft) -> str:
     """Return what may help a graph that was refused."""
-    if {"height", "width"} & (dynamic_dims(row).keys() - graph.fixed.keys()):
+    if {"height", "width"} & (dynamic_dims(draft.row).keys() - draft.graph.fixed.keys()):
         return (
             " A network may treat image sizes differently, and its graph then holds for some of "
             "them: export one --size at a time."
         )
     return ""
-
-
-def _inscription(facts: Facts, origin: Origin) -> dict[str, str]:
-    """Return what the graph's file itself says, wherever it is copied to."""
-    weights = origin.source + (f"@{origin.revision}" if origin.revision else "")
-    return {
-        "model": facts.name,
-        "license": facts.license,
-        "weights": weights,
-        "recipe_sha256": facts.recipe_sha256(),
-    }
 
 
 def _reject(folder: Path, place: Path) -> Path:
@@ -233,16 +196,3 @@ def _reject(folder: Path, place: Path) -> Path:
         for path in folder.iterdir():
             shutil.move(path, target / path.name)
     return rejected
-
-
-class _Clock:
-    """Names the laps of a run."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """End a lap."""
-        now = time.perf_counter()
-        self.seconds[name], self._last = now - self._last, now

@@ -50,18 +50,9 @@ def judge(
     Returns:
         A report; `report.passed` alone lets an artefact out.
     """
-    short = memory_short(module, BUDGET.memory)
-    if short:
-        return Report(
-            model=spec.name,
-            verdict="deferred",
-            reason=short,
-            elements={},
-            yardstick={},
-            thresholds=thresholds,
-            seconds={},
-            versions=versions(),
-        )
+    put_off = deferred(spec, module, thresholds)
+    if put_off is not None:
+        return put_off
     reference = prepare(
         spec,
         module,
@@ -71,6 +62,23 @@ def judge(
         thorough=thorough,
     )
     return judge_against(reference, candidates, layers=layers, thresholds=thresholds)
+
+
+def deferred(spec: ModelSpec, module: nn.Module, thresholds: Thresholds = DEFAULT) -> Report | None:
+    """Return a report that says why the gate cannot run here, or None if it can."""
+    short = memory_short(module, BUDGET.memory)
+    if not short:
+        return None
+    return Report(
+        model=spec.name,
+        verdict="deferred",
+        reason=short,
+        elements={},
+        yardstick={},
+        thresholds=thresholds,
+        seconds={},
+        versions=versions(),
+    )
 
 
 def judge_against(
