@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.nn.attention import SelfAttention
+from zoo.nn.rotary import Rope, rotate
 
 
 class PlainAttention(nn.Module):
@@ -39,33 +40,40 @@ class PlainAttention(nn.Module):
             nn.Parameter(weight, requires_grad=False) for weight in weights[1:]
         )
         self.query_bias = self.key_bias = self.value_bias = None
-        if attention.qkv.bias is not None:
-            biases = attention.qkv.bias.detach().chunk(3)
+        bias = attention.qkv_bias()
+        if bias is not None:
+            biases = bias.detach().chunk(3)
             self.query_bias = nn.Parameter(biases[0] * scale, requires_grad=False)
             self.key_bias, self.value_bias = (
                 nn.Parameter(bias, requires_grad=False) for bias in biases[1:]
             )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, N, D), mask (B, 1, 1, N) bool with True where a key is real -> (B, N, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, rope: Rope | None = None) -> Tensor:
+        """(B, N, D) -> (B, N, D), with SelfAttention's masks and rotations."""
         tokens = x.shape[1]
-        scores = self._scores(x, x)  # (B, H, N, N)
+        scores = self._scores(x, x, rope, rope)  # (B, H, N, N)
         lowest = x.new_full((), torch.finfo(x.dtype).min)
-        if mask is not None:
+        if mask is not None and mask.is_floating_point():
+            # (B / W, W, H, N, N): the mask itself is not copied for every W samples
+            scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask).flatten(0, 1)
+        elif mask is not None:
             scores = scores + torch.where(mask, x.new_zeros(()), lowest)
         if self.causal:
             scores = scores + lowest.expand(tokens, tokens).triu(1)
         return self._mixed(scores, x)
 
-    def first_tokens(self, x: Tensor, count: int) -> Tensor:
+    def first_tokens(self, x: Tensor, count: int, rope: Rope | None = None) -> Tensor:
         """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
-        return self._mixed(self._scores(x[:, :count], x), x)
+        first = None if rope is None else (rope[0][:count], rope[1][:count])
+        return self._mixed(self._scores(x[:, :count], x, first, rope), x)
 
-    def _scores(self, x: Tensor, keys: Tensor) -> Tensor:
+    def _scores(self, x: Tensor, keys: Tensor, q_rope: Rope | None, k_rope: Rope | None) -> Tensor:
         """(B, M, D), (B, N, D) -> (B, H, M, N), scaled."""
         q = self._split(F.linear(x, self.query_weight, self.query_bias)).transpose(1, 2)
-        k = self._split(F.linear(keys, self.key_weight, self.key_bias)).permute(0, 2, 3, 1)
-        return q @ k
+        k = self._split(F.linear(keys, self.key_weight, self.key_bias))
+        if q_rope is None or k_rope is None:
+            return q @ k.permute(0, 2, 3, 1)
+        return rotate(q, q_rope) @ rotate(k.transpose(1, 2), k_rope).transpose(2, 3)
 
     def _mixed(self, scores: Tensor, values: Tensor) -> Tensor:
         """(B, H, M, N), (B, N, D) -> (B, M, D)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo_vision.resnet_config import ResNetConfig
+from zoo_vision.swin_config import SwinConfig
 from zoo_vision.vit_config import ViTConfig
 
-__all__ = ["ResNetConfig", "ViTConfig"]
+__all__ = ["ResNetConfig", "SwinConfig", "ViTConfig"]

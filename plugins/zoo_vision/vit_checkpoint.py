@@ -79,7 +79,7 @@ def vit_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     kind = fields.get("model_type")
     if isinstance(kind, str) and kind in FAMILIES:
         config = _transformers(fields, kind)
-        return (_row(files, FAMILIES[kind], config, _transformers_preprocess(files)),)
+        return (_row(files, FAMILIES[kind], config, transformers_preprocess(files)),)
     name = fields.get("architecture")
     if isinstance(name, str) and name in TIMM_VITS:
         family, config = TIMM_VITS[name]
@@ -112,7 +112,7 @@ def _row(
 def _timm(fields: Fields, config: ViTConfig) -> ViTConfig:
     inner = timm_arguments(fields, "img_size", "dynamic_img_size")
     if "img_size" in inner:
-        config = _sized(config, _sides(inner, "img_size"))
+        config = _sized(config, sides(inner, "img_size"))
     fields.require("global_pool", "token", "avg")
     if fields.get("global_pool") == "avg" and config.pooling != "mean":
         # timm then normalises the mean instead of the tokens
@@ -154,10 +154,10 @@ def _transformers(fields: Fields, kind: str) -> ViTConfig:
         position_antialias=registers,
         pooling={"deit": "cls_dist", "vit_mae": "mean", "ijepa": "mean"}.get(kind, "cls"),  # type: ignore[arg-type]  # values of Pooling
     )
-    patch = _sides(fields, "patch_size", 16)
+    patch = sides(fields, "patch_size", 16)
     if patch[0] != patch[1]:
         raise UnsupportedCheckpointError(f"{fields.file} has patches that are not square: {patch}.")
-    return _sized(replace(config, patch=patch[0]), _sides(fields, "image_size", 224))
+    return _sized(replace(config, patch=patch[0]), sides(fields, "image_size", 224))
 
 
 def _sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
@@ -169,7 +169,7 @@ def _sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
     return replace(config, image_size=size)
 
 
-def _sides(fields: Fields, key: str, default: int | None = None) -> tuple[int, int]:
+def sides(fields: Fields, key: str, default: int | None = None) -> tuple[int, int]:
     """Return height, width, which may be written as one number."""
     if isinstance(fields.get(key), list):
         height, width = fields.integers(key, (1, 1), most=LARGEST_SIDE)
@@ -178,7 +178,12 @@ def _sides(fields: Fields, key: str, default: int | None = None) -> tuple[int, i
     return side, side
 
 
-def _transformers_preprocess(files: RepoFiles) -> ImagePreprocess:
+def transformers_preprocess(files: RepoFiles) -> ImagePreprocess:
+    """Return the recipe of a repository's image processor, with its kind's defaults.
+
+    Raises:
+        UnsupportedCheckpointError: There is none, or of a kind that is not known.
+    """
     value = files.json(PROCESSOR)
     if value is None:
         raise UnsupportedCheckpointError(
