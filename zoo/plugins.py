@@ -66,6 +66,15 @@ class Plugin:
     heavy: bool = False
     manager: pluggy.PluginManager = field(repr=False, default_factory=lambda: _manager())
 
+    @property
+    def remark(self) -> str:
+        """What is wrong with it, or strange, in a few words; else empty."""
+        if self.error is not None:
+            return self.error
+        strange = ["imports torch, which every command waits for"] if self.heavy else []
+        strange += ["prints while it is imported"] if self.printed else []
+        return "; ".join(strange)
+
     def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...] | None:
         """Ask the plugin whether it knows a repository."""
         for implementation in self.manager.hook.zoo_checkpoint.get_hookimpls():

@@ -82,6 +82,10 @@ class Registry:
         """Return every name and alias."""
         return sorted(self._names)
 
+    def owners(self, name: str) -> list[str]:
+        """Return the distributions that claim a name, sorted."""
+        return sorted({claim.distribution for claim in self._names.get(name, ())})
+
     def namespaces(self) -> dict[str, Namespace]:
         """Return prefix -> namespace, the prefix without its colon."""
         return {space.prefix: space for plugin in self.plugins for space in plugin.namespaces}
@@ -115,7 +119,7 @@ class Registry:
         if not claims:
             raise UnknownModelError(self._unknown(name))
         if len(claims) > 1:
-            owners = sorted({claim.distribution for claim in claims})
+            owners = self.owners(plain)
             ways = " or ".join(f"{plain}@{owner}" for owner in owners)
             raise AmbiguousNameError(
                 f"{plain!r} is claimed by {', '.join(owners)}. Ask for {ways}."

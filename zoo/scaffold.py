@@ -1,0 +1,65 @@
+"""Write a complete plugin distribution. No torch."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from zoo.errors import OptionError
+from zoo.weights.cache import disk_errors
+
+TEMPLATE = Path(__file__).parent / "templates" / "plugin"
+SUFFIX = ".tmpl"
+WORD = "example-plugin"
+RENAMED = {"gitignore": ".gitignore"}  # a dotfile here would apply to our own repository
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def new_plugin(name: str, folder: Path) -> list[Path]:
+    """Write a distribution: package, key map, row, network, tests, CI.
+
+    Args:
+        name: Of the distribution and its model: `acme-encoder`.
+        folder: Where it is written; must not exist.
+
+    Returns:
+        The files, relative to the folder.
+
+    Raises:
+        OptionError: The name cannot be one, or the folder is there already.
+        DiskError: The disk is full or refuses.
+    """
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+        raise OptionError(
+            f"{name!r} cannot be the name of a distribution. Use small letters, digits and single "
+            "hyphens, beginning with a letter: acme-encoder."
+        )
+    if folder.exists():
+        raise OptionError(f"{folder} is there already. Name another place with --out.")
+    written = []
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}")
+    with disk_errors(folder):
+        try:
+            for source in sorted(TEMPLATE.rglob(f"*{SUFFIX}")):
+                target = _target(source.relative_to(TEMPLATE), module)
+                text = source.read_text(encoding="utf-8")
+                text = text.replace(WORD, name).replace(WORD.replace("-", "_"), module)
+                (temporary / target).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / target).write_text(text, encoding="utf-8")
+                written.append(target)
+            os.rename(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return written
+
+
+def _target(source: Path, module: str) -> Path:
+    """Return where a file of the template is written."""
+    parts = [part.replace(WORD.replace("-", "_"), module) for part in source.parts]
+    last = parts[-1].removesuffix(SUFFIX)
+    return Path(*parts[:-1], RENAMED.get(last, last))

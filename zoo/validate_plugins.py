@@ -1,0 +1,99 @@
+"""What is wrong with the installed plugins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zoo.errors import OptionError, PluginError
+from zoo.plugins import LIMIT, Plugin
+from zoo.registry import Registry, default_registry
+from zoo.validation import fact_problems, network_problems
+
+SLOW = 0.25  # seconds; all first-party plugins together take 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a plugin's author should mend.
+
+    Attributes:
+        row: The model that it is about, if it is about one.
+        text: In words.
+    """
+
+    distribution: str
+    entry_point: str
+    row: str = ""
+    text: str
+
+
+def validate_plugins(distribution: str | None = None) -> list[Problem]:
+    """Check all plugins, or those of one distribution.
+
+    Each distribution is imported in a process of its own, so that what one imports is not put down
+    to another.
+
+    Raises:
+        OptionError: No such distribution is installed.
+    """
+    registry = default_registry()
+    plugins = [p for p in registry.plugins if distribution in (None, p.distribution)]
+    if not plugins:
+        known = ", ".join(sorted({plugin.distribution for plugin in registry.plugins}))
+        raise OptionError(f"No plugin of {distribution!r} is installed. There are: {known}.")
+    alone = {
+        (found["distribution"], found["entry_point"]): found
+        for name in dict.fromkeys(plugin.distribution for plugin in plugins)
+        for found in _alone(name)
+    }
+    return [
+        Problem(
+            distribution=plugin.distribution,
+            entry_point=plugin.name,
+            row=row,
+            text=text,
+        )
+        for plugin in plugins
+        for row, text in _problems(plugin, alone[plugin.distribution, plugin.name], registry)
+    ]
+
+
+def _problems(
+    plugin: Plugin, alone: dict[str, object], registry: Registry
+) -> Iterator[tuple[str, str]]:
+    if plugin.error is not None:
+        yield "", f"it is skipped: {plugin.error}"
+        return
+    if alone["imports_torch"]:
+        yield "", "importing it imports torch; import torch inside build() only"
+    elif float(str(alone["seconds"])) > SLOW:
+        yield "", f"importing it takes {alone['seconds']:.2f} s; {SLOW} is slow"
+    if alone["prints"]:
+        yield "", f"importing it prints {str(alone['prints'])[:40]!r}"
+    for row in plugin.rows:
+        for name in (row.name, *row.aliases):
+            owners = registry.owners(name)
+            if len(owners) > 1:
+                yield row.name, f"the name {name!r} is claimed by {' and '.join(owners)}"
+        for text in (*fact_problems(row), *network_problems(row)):
+            yield row.name, text
+
+
+def _alone(distribution: str) -> list[dict[str, object]]:
+    """Return what `zoo plugins list --json` says where only one distribution is loaded."""
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", "plugins", "list", "--json"],
+        env={**os.environ, LIMIT: distribution},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PluginError(f"{distribution} cannot be loaded by itself: {done.stderr.strip()}")
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
