@@ -329,18 +329,22 @@ def _rows(
 
 
 def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array
-    """Return a tensor as it is, a runtime's numpy array as a tensor of the same memory."""
-    if isinstance(value, np.ndarray):
-        import torch
+    """Return a tensor as it is, a runtime's array as a tensor of the same memory."""
+    import torch
 
+    if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
-    return cast("Tensor", value)
+    if isinstance(value, torch.Tensor):
+        return value
+    return cast("Tensor", torch.from_dlpack(value))
 
 
 def _is_single(items: object) -> bool:
-    """Whether `items` is one item: a string, path, bytes, image, 2-D or 3-D array or tensor."""
-    if isinstance(items, str | bytes | bytearray | memoryview | Path):
+    """Whether `items` is one item: a string, path, bytes, image, sound, array of up to 3 axes."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Path | Mapping):
         return True
+    if isinstance(items, tuple) and len(items) == 2:  # a sound and its rate
+        return hasattr(items[0], "ndim") and isinstance(items[1], int | np.integer)
     ndim = getattr(items, "ndim", None)
     if isinstance(ndim, int):
         return ndim <= 3

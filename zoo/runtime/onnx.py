@@ -2,87 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from zoo.backends import Backend
+from zoo.bundle import MODEL
 from zoo.encoded import Encoded
-from zoo.errors import BundleError, MissingExtraError, OptionError
+from zoo.errors import OptionError
 from zoo.preprocess import Array, Batch
+from zoo.runtime.binding import is_tensor, run_bound
+from zoo.runtime.session import open_session as open_session
+from zoo.runtime.session import parse_place
+from zoo.runtime.tensorrt_provider import provider_options
 from zoo.spec import Card, Dim
+from zoo.weights.cache import cache_root, disk_errors
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+    from zoo.bundle import Bundle
     from zoo.manifest import Graph
 
-# Padded tokens, or pixels, of one batch; as for eager torch, see zoo/backends/eager.py.
+# Padded tokens, pixels or samples of sound of one batch, as for eager torch: see
+# zoo/backends/eager.py.
 CPU_TOKENS = 512
 CPU_PIXELS = 8 * 224 * 224
 GPU_TOKENS = 65_536
 GPU_PIXELS = 128 * 224 * 224
+CPU_SAMPLES = 10 * 16_000
+GPU_SAMPLES = 64 * 30 * 16_000
 
 LEVEL = "pyramid_"  # then the level's number, finest first
-_ONLY_ERRORS = 3  # severities of ONNX Runtime: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
-
-
-def open_session(
-    model: Path, *, device: str = "cpu", threads: int | None = None, tf32: bool = False
-) -> InferenceSession:
-    """Return a session that runs on the device asked for.
-
-    ONNX Runtime itself falls back to the processor in silence, for which an accelerator's user
-    waits a hundred times longer; here that is an error.
-
-    Args:
-        model: The graph.
-        device: `cpu`, `cuda` or `cuda:1`.
-        threads: Of the processor; by default one a core.
-        tf32: Whether a GPU may round float32 factors to 11 bits.
-
-    Raises:
-        OptionError: The device is not there.
-        BundleError: The runtime refuses the graph.
-        MissingExtraError: onnxruntime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("onnxruntime", extra="cpu") from error
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads={threads} is less than 1.")
-    provider, settings = _provider(device, tf32=tf32)
-    if provider not in onnxruntime.get_available_providers():
-        raise OptionError(
-            f"This installation of ONNX Runtime cannot run on {device!r}: it has no {provider}. "
-            "Use device='cpu', or install onnxruntime-gpu in place of onnxruntime."
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_ERRORS
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
-    except Exception as error:  # the runtime's exceptions share no base of their own
-        raise BundleError(f"ONNX Runtime cannot load {model}: {error}") from error
-    if session.get_providers()[0] != provider:
-        raise OptionError(
-            f"ONNX Runtime would run on {session.get_providers()[0]} in place of {provider}: "
-            f"{device!r} could not be started. See `zoo doctor`."
-        )
-    return session
-
-
-def _provider(device: str, *, tf32: bool) -> tuple[str, dict[str, str]]:
-    kind, colon, index = device.partition(":")
-    if kind == "cpu" and not colon:
-        return "CPUExecutionProvider", {}
-    if kind == "cuda" and (index.isdecimal() or not colon):
-        return "CUDAExecutionProvider", {"device_id": index or "0", "use_tf32": str(int(tf32))}
-    raise OptionError(f"{device!r} is no device of ONNX Runtime. Use 'cpu', 'cuda' or 'cuda:1'.")
 
 
 class OnnxBackend:
@@ -93,21 +46,36 @@ class OnnxBackend:
         card: For its inputs.
         graph: What the graph gives.
         device: That the session runs on.
+        most: Largest batch that may run at once, where an engine inside the session has one.
+        bound: Whether outputs stay where the session runs until they are asked for; by default,
+            on a GPU.
     """
 
     name = "onnx"
 
     def __init__(
-        self, session: InferenceSession, card: Card, graph: Graph, *, device: str = "cpu"
+        self,
+        session: InferenceSession,
+        card: Card,
+        graph: Graph,
+        *,
+        device: str = "cpu",
+        most: int | None = None,
+        bound: bool | None = None,
     ) -> None:
         self.session = session
         self.card = card
         self.graph = graph
         self.device = device
+        self.most = most
+        self.place = parse_place(device)
+        self.bound = self.place.kind != "cpu" if bound is None else bound
 
     def budget(self) -> int:
-        """Return tokens (text) or pixels (images) of one batch."""
+        """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
         on_cpu = self.device == "cpu"
+        if self.card.modality == "audio":
+            return CPU_SAMPLES if on_cpu else GPU_SAMPLES
         if self.card.modality == "text":
             return CPU_TOKENS if on_cpu else GPU_TOKENS
         return CPU_PIXELS if on_cpu else GPU_PIXELS
@@ -126,21 +94,8 @@ class OnnxBackend:
         Raises:
             OptionError: An axis has a size that the graph does not take.
         """
-        self._check(batch)
-        feeds = {tensor.name: np.ascontiguousarray(batch[tensor.name], tensor.dtype)
-                 for tensor in self.card.inputs}  # fmt: skip
-        outputs = self.graph.outputs if outputs is None else outputs
-        size = self.graph.fixed.get("batch")
-        samples = len(next(iter(feeds.values())))
-        if size is None or samples == size:
-            return self._run(feeds, outputs)
-        pieces = []
-        for start in range(0, samples, size):
-            piece = {name: _filled(feed[start : start + size], size)
-                     for name, feed in feeds.items()}  # fmt: skip
-            pieces.append(self._run(piece, outputs))
-        return {name: np.concatenate([piece[name] for piece in pieces])[:samples]
-                for name in outputs}  # fmt: skip
+        found = self._outputs(batch, self.graph.outputs if outputs is None else outputs)
+        return {name: self.numpy(value) for name, value in found.items()}
 
     def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch.
@@ -154,19 +109,20 @@ class OnnxBackend:
                 f"zoo.load({self.card.name!r}) for vectors without it."
             )
         alone = pooled_only and "pooled" in self.graph.outputs
-        outputs = self.arrays(batch, ["pooled"] if alone else None)
+        outputs = self._outputs(batch, ["pooled"] if alone else self.graph.outputs)
         pooled = outputs.get("pooled")
         if pooled is not None and normalize and not self.card.normalize:
+            pooled = self.numpy(pooled)
             norms = np.sqrt((pooled**2).sum(axis=-1, keepdims=True))
             pooled = pooled / norms.clip(1e-12)
         mask = outputs.get("mask")
         if mask is None and self.graph.mask is not None:
-            mask = batch[self.graph.mask].astype(bool)
+            mask = batch[self.graph.mask]
         levels = [level for name, level in outputs.items() if name.startswith(LEVEL)]
         return Encoded(
             pooled=cast(Any, pooled),
             tokens=cast(Any, outputs.get("tokens")),
-            mask=cast(Any, mask),
+            mask=cast(Any, None if mask is None else self.numpy(mask).astype(bool)),
             prefix=cast(Any, outputs.get("prefix")),
             pyramid=cast(Any, tuple(levels)) or None,
         )
@@ -176,8 +132,10 @@ class OnnxBackend:
         return ()
 
     def numpy(self, value: Any) -> Array:  # noqa: ANN401  the protocol's signature
-        """Return an array as it is: the runtime gives numpy."""
-        return cast(Array, value)
+        """Return what the runtime gave as numpy, fetched from the device if it is still there."""
+        if isinstance(value, np.ndarray):
+            return value
+        return cast(Array, value.detach().cpu().numpy() if is_tensor(value) else value.numpy())
 
     def replicas(self, devices: Sequence[str]) -> Sequence[Backend]:
         """Refuse: a session stays where it was made.
@@ -190,9 +148,29 @@ class OnnxBackend:
             f"{', '.join(devices)}: zoo.open(path, device=...)."
         )
 
-    def _run(self, feeds: dict[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
-        found = self.session.run(list(outputs), feeds)
-        return dict(zip(outputs, cast("list[Array]", found), strict=True))
+    def _outputs(self, batch: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
+        """Run a batch, in pieces if need be; return numpy or arrays of the device."""
+        self._check(batch)
+        samples = len(batch[self.card.inputs[0].name])
+        size = self.graph.fixed.get("batch")
+        step = size or self.most or samples
+        if samples == step or (size is None and samples < step):
+            return self._run(batch, outputs)
+        whole = {tensor.name: self.numpy(batch[tensor.name]) for tensor in self.card.inputs}
+        pieces = []
+        for start in range(0, samples, step):
+            piece = {name: _filled(array[start : start + step], size or 0)
+                     for name, array in whole.items()}  # fmt: skip
+            pieces.append(self._run(piece, outputs))
+        return {name: np.concatenate([self.numpy(piece[name]) for piece in pieces])[:samples]
+                for name in outputs}  # fmt: skip
+
+    def _run(self, batch: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
+        if self.bound:
+            return dict(run_bound(self.session, self.card.inputs, batch, outputs, self.place))
+        feeds = {tensor.name: np.ascontiguousarray(self.numpy(batch[tensor.name]), tensor.dtype)
+                 for tensor in self.card.inputs}  # fmt: skip
+        return dict(zip(outputs, self.session.run(list(outputs), feeds), strict=True))
 
     def _check(self, batch: Mapping[str, Array]) -> None:
         for tensor in self.card.inputs:
@@ -214,7 +192,49 @@ class OnnxBackend:
                 )
 
 
+def onnx_backend(
+    bundle: Bundle,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    tf32: bool = False,
+    tensorrt: bool = False,
+) -> OnnxBackend:
+    """Return what runs the graph of a bundle.
+
+    Args:
+        bundle: That is open.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: Of the processor; by default one a core.
+        tf32: Whether a GPU may round float32 factors to 11 bits.
+        tensorrt: Whether ONNX Runtime hands the graph to its TensorRT provider, which builds an
+            engine for the proven shapes and keeps it in the cache.
+
+    Raises:
+        OptionError: The device is not there.
+        BundleError: The runtime refuses the graph.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    facts, graph = bundle.manifest.facts, bundle.manifest.graph
+    options = None
+    if tensorrt:
+        folder = cache_root() / "tensorrt-provider"
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        key = hashlib.sha256("".join(
+            file.sha256 for name, file in sorted(bundle.manifest.files.items())
+            if name.startswith(MODEL)
+        ).encode()).hexdigest()  # fmt: skip
+        options = provider_options(facts.inputs, graph.fixed, key=key, folder=folder)
+    session = open_session(
+        bundle.path / MODEL, device=device, threads=threads, tf32=tf32, tensorrt=options
+    )
+    batch = facts.inputs[0].shape[0]
+    most = batch.max if tensorrt and isinstance(batch, Dim) else None
+    return OnnxBackend(session, facts, graph, device=device, most=most)
+
+
 def _filled(feed: Array, size: int) -> Array:
     """Return a batch of that size, its last sample repeated."""
     missing = size - len(feed)
-    return np.concatenate([feed, np.repeat(feed[-1:], missing, axis=0)]) if missing else feed
+    return np.concatenate([feed, np.repeat(feed[-1:], missing, axis=0)]) if missing > 0 else feed
