@@ -1,4 +1,4 @@
-"""Every row of zoo_text: full-size coverage without memory, and the traps of its checkpoint."""
+"""Every row with BERT's network: full-size coverage without memory, and the traps of its checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.weights import open_checkpoint
 from zoo_text.configs import BertConfig
 from zoo_text.plugin import zoo_models
 
-ROWS = {row.name: row for row in zoo_models()}
+ROWS = {row.name: row for row in zoo_models() if isinstance(row.config, BertConfig)}
 
 
 def config_of(row: ModelSpec) -> BertConfig:

@@ -1,4 +1,4 @@
-"""Recognise a BERT-like repository or folder by its configuration files. No torch.
+"""Recognise the repository or folder of a text encoder by its configuration files. No torch.
 
 Only what was understood is loaded: a model type that is not known here is left to other plugins; a
 known one that asks for something else than the network here computes is refused with the reason.
@@ -6,15 +6,14 @@ known one that asks for something else than the network here computes is refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from zoo.errors import FormatError, UnsupportedCheckpointError
+from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import Fields, read_fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
-from zoo_text.configs import Activation, BertConfig
-from zoo_text.families import bert, distilbert, electra, roberta, xlm_roberta
+from zoo_text.architectures import ARCHITECTURES, Architecture
+from zoo_text.configs import TextConfig
 from zoo_text.families.rows import MEAN_BY_CHOICE, text_inputs
 from zoo_text.modules import (
     MODULES,
@@ -25,30 +24,7 @@ from zoo_text.modules import (
     transformer_folder,
 )
 
-FAMILIES = {
-    "bert": bert.FAMILY,
-    "roberta": roberta.FAMILY,
-    "camembert": roberta.FAMILY,
-    "xlm-roberta": xlm_roberta.FAMILY,
-    "distilbert": distilbert.FAMILY,
-    "electra": electra.FAMILY,
-}
-# Positions are counted over real tokens and begin after the padding's.
-_COUNTED = ("roberta", "camembert", "xlm-roberta")
-
-_ACTIVATIONS: Mapping[str, Activation] = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
-
 _SHORTEST = 3  # tokens
-# Far beyond any network in use; a broken number must not ask for all memory.
-_MOST_BLOCKS, _MOST_WIDE, _MOST_ROWS = 256, 100_000, 10_000_000
 
 _WEIGHTS = (
     "model.safetensors",
@@ -64,10 +40,10 @@ _SENTENCE_BERT = tuple(
 
 
 def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a BERT-like repository or folder, or None for any other.
+    """Return the row of a text encoder's repository or folder, or None for any other.
 
     Raises:
-        UnsupportedCheckpointError: It is BERT-like, but asks for what is not supported.
+        UnsupportedCheckpointError: It is a text encoder, but asks for what is not supported.
         FormatError: One of its files is broken.
     """
     folder = transformer_folder(files)
@@ -77,25 +53,26 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     if fields is None:
         return None
     kind = fields.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         return None
     _refuse_unsupported(fields, files)
-    shape = _distilbert(fields) if kind == "distilbert" else _bert(fields, kind)
-    if shape.width % shape.heads:
-        raise FormatError(f"{fields.file}: {shape.heads} heads do not divide {shape.width}.")
+    architecture = ARCHITECTURES[kind]
+    shape = architecture.read(fields)
     modules = read_modules(files, shape.width)
-    return (_row(files, kind, shape, modules),)
+    return (_row(files, architecture, shape, modules),)
 
 
-def _row(files: RepoFiles, kind: str, shape: BertConfig, modules: Modules) -> ModelSpec:
+def _row(
+    files: RepoFiles, architecture: Architecture, shape: TextConfig, modules: Modules
+) -> ModelSpec:
     """Put a row together from what the files say."""
     config = replace(
         shape, pooling=modules.pooling, dense=modules.dense, normalize=modules.normalize
     )
     prompts = read_prompts(files)
     max_length, do_lower = _sentence_bert(files, modules.folder, config.longest)
-    tokenizer, lower = _tokenizer(files, modules.folder, kind)
-    return FAMILIES[kind].model(
+    tokenizer, lower = _tokenizer(files, modules.folder)
+    return architecture.family.model(
         files.source,
         config=config,
         weights=WeightsSpec(
@@ -111,6 +88,7 @@ def _row(files: RepoFiles, kind: str, shape: BertConfig, modules: Modules) -> Mo
             tokenizer=tokenizer,
             lower=lower,
             pad_id=config.pad_id,
+            ending=architecture.ending,
             clean="lower" if do_lower else "none",
             prompts=prompts.stored,
             roles=prompts.roles,
@@ -140,58 +118,6 @@ def _refuse_unsupported(fields: Fields, files: RepoFiles) -> None:
             )
 
 
-def _bert(fields: Fields, kind: str) -> BertConfig:
-    counted = kind in _COUNTED
-    width = fields.integer("hidden_size", most=_MOST_WIDE)
-    embedded = width
-    if kind == "electra":
-        embedded = fields.integer("embedding_size", most=_MOST_WIDE)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
-    pad_id = fields.integer("pad_token_id", int(counted), least=0, most=vocab - 1)
-    offset = pad_id + 1 if counted else 0
-    return BertConfig(
-        vocab=vocab,
-        width=width,
-        depth=fields.integer("num_hidden_layers", most=_MOST_BLOCKS),
-        heads=fields.integer("num_attention_heads", most=_MOST_WIDE),
-        hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
-        max_positions=fields.integer(
-            "max_position_embeddings", least=offset + _SHORTEST, most=_MOST_ROWS
-        ),
-        type_vocab=fields.integer("type_vocab_size", 2, most=_MOST_ROWS),
-        position_offset=offset,
-        pad_id=pad_id,
-        embedding_width=None if embedded == width else embedded,
-        eps=fields.positive("layer_norm_eps", 1e-12),
-        activation=_activation(fields, "hidden_act"),
-    )
-
-
-def _distilbert(fields: Fields) -> BertConfig:
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
-    return BertConfig(
-        vocab=vocab,
-        width=fields.integer("dim", most=_MOST_WIDE),
-        depth=fields.integer("n_layers", most=_MOST_BLOCKS),
-        heads=fields.integer("n_heads", most=_MOST_WIDE),
-        hidden=fields.integer("hidden_dim", most=_MOST_WIDE),
-        max_positions=fields.integer("max_position_embeddings", least=_SHORTEST, most=_MOST_ROWS),
-        type_vocab=0,
-        pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
-        activation=_activation(fields, "activation"),
-    )
-
-
-def _activation(fields: Fields, field: str) -> Activation:
-    name = fields.text(field, "gelu")
-    if name not in _ACTIVATIONS:
-        raise UnsupportedCheckpointError(
-            f"{fields.file} asks for the activation {name!r}. Supported are "
-            f"{', '.join(_ACTIVATIONS)}."
-        )
-    return _ACTIVATIONS[name]
-
-
 def _weights(files: RepoFiles, folder: str) -> tuple[str, ...]:
     """Return the weight files that are there, in order of preference."""
     there = tuple(name for name in _WEIGHTS if _join(folder, name) in files.names())
@@ -203,7 +129,7 @@ def _weights(files: RepoFiles, folder: str) -> tuple[str, ...]:
     return there
 
 
-def _tokenizer(files: RepoFiles, folder: str, kind: str) -> tuple[tuple[str, ...], bool]:
+def _tokenizer(files: RepoFiles, folder: str) -> tuple[tuple[str, ...], bool]:
     """Return the tokenizer files that are there, and whether a `vocab.txt` is lower case."""
     names = files.names()
     there = tuple(

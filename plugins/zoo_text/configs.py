@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -29,7 +30,7 @@ class DenseHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readout:
+class TextConfig(ABC):
     """What every text encoder does with its tokens; the base of all configs of this package.
 
     Attributes:
@@ -63,13 +64,31 @@ class Readout:
         return sum((source + head.bias) * head.width
                    for source, head in zip(sources, self.dense, strict=False))  # fmt: skip
 
+    @property
+    @abstractmethod
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+
+    @property
+    @abstractmethod
+    def params(self) -> int:
+        """Parameters of the network that `build` makes."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Build the network."""
+
+    @abstractmethod
+    def tiny(self) -> Self:
+        """Return a version of a few thousand parameters with every feature still on."""
+
     def tiny_dense(self) -> tuple[DenseHead, ...]:
         """Return the layers on the pooled vector, narrow."""
         return tuple(replace(head, width=8) for head in self.dense)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BertConfig(Readout):
+class BertConfig(TextConfig):
     """The post-norm encoder of BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA and what grew out of them.
 
     Attributes:

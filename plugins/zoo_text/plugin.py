@@ -18,6 +18,7 @@ from zoo_text.families import (
     roberta,
     sentence_bert,
     simcse,
+    t5,
     xlm_roberta,
 )
 
@@ -31,6 +32,7 @@ FAMILIES = (
     roberta,
     sentence_bert,
     simcse,
+    t5,
     xlm_roberta,
 )
 

@@ -20,7 +20,7 @@ _EMBEDDINGS = (
     drop("embeddings.token_type_ids", "a buffer of zeros"),
 )
 # Written by sentence-transformers into a file of its own; the row says under which prefix.
-_DENSE = (move("dense.{i}.linear.{wb}", "dense.{i}.{wb}"),)
+DENSE = (move("dense.{i}.linear.{wb}", "dense.{i}.{wb}"),)
 
 _HEADS = tuple(
     drop(head, "a head of pretraining or of a task")
@@ -77,7 +77,7 @@ def _bert(name: str, pooler: Rule) -> KeyMap:
             move("embeddings_project.{wb}", "project.{wb}"),
             *_blocks(),
             pooler,
-            *_DENSE,
+            *DENSE,
             *_HEADS,
         ),
     )
@@ -96,7 +96,7 @@ DISTILBERT = (
             *_EMBEDDINGS,
             *_distil_blocks("transformer.layer.{i}."),
             *_distil_blocks("encoder.layer.{i}."),
-            *_DENSE,
+            *DENSE,
             *_HEADS,
         ),
     ),

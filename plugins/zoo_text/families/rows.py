@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from zoo.spec import BATCH, Dim, Family, ModelSpec, Role, TensorSpec, TextPreprocess, WeightsSpec
-from zoo_text.configs import BertConfig
+from zoo_text.configs import BertConfig, TextConfig
 
 # BERT's own sizes, with its English uncased vocabulary.
 MINI = BertConfig(vocab=30522, width=384, depth=12, heads=12, hidden=1536)
@@ -42,17 +42,19 @@ def text_model(
     name: str,
     *,
     repo: str,
-    config: BertConfig,
+    config: TextConfig,
     params: int,
     tokenizer: tuple[str, ...] = ("tokenizer.json", "vocab.txt"),
     max_length: int = 512,
     pad_id: int = 0,
     lower: bool = True,
+    ending: str = "",
     roles: Mapping[str, Role] = NO_ROLES,
     default_role: str | None = None,
     aliases: tuple[str, ...] = (),
     revision: str | None = None,
     sha256: Mapping[str, str] = MappingProxyType({}),
+    parts: Mapping[str, str] = MappingProxyType({}),
     license: str | None = None,
     objective: str | None = None,
     year: int | None = None,
@@ -67,6 +69,7 @@ def text_model(
             source=f"hf:{repo}",
             revision=revision,
             sha256=sha256,
+            parts=parts,
             layout="transformers",
             note=weights_note,
         ),
@@ -75,6 +78,7 @@ def text_model(
             tokenizer=tokenizer,
             lower=lower,
             pad_id=pad_id,
+            ending=ending,
             roles=roles,
             default_role=default_role,
         ),

@@ -15,6 +15,7 @@ from zoo.nn.mlp import Mlp
 from zoo_text.configs import BertConfig
 from zoo_text.nets.readout import TextEncoder
 
+
 class Embeddings(nn.Module):
     """Word, position and token-type embeddings, summed and normalised.
 

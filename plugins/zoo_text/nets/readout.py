@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.encoded import Encoded
 from zoo.nn.activations import ACTIVATIONS
 from zoo.nn.pool import last_token, masked_mean, unit
-from zoo_text.configs import DenseHead, HeadActivation, Readout
+from zoo_text.configs import DenseHead, HeadActivation, TextConfig
 
 _HEAD_ACTIVATIONS: dict[HeadActivation, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -50,7 +50,7 @@ class TextEncoder(nn.Module):
         config: Numbers that fix the network.
     """
 
-    def __init__(self, config: Readout) -> None:
+    def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.normalize = config.normalize
         self.pooling = config.pooling

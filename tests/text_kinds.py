@@ -1,0 +1,180 @@
+"""References for the text encoders beyond BERT's kind: one record a kind, tiny and full size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
+
+import zoo
+from tests.exact import exact
+from tests.reference import make_live
+from zoo.encoder import Encoder
+from zoo_text.configs import TextConfig
+from zoo_text.t5_config import T5Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One model type.
+
+    Attributes:
+        tiny: Numbers of a tiny one of ours.
+        numbers: The same as transformers spells them, for any size.
+        config: Class of its configuration.
+        bare: Class of the encoder alone.
+        headed: Class of what the published files hold.
+        inner: Name of the encoder inside `headed`.
+        families: Whose rows are of this kind.
+        rounds: Modules of transformers that round to float32.
+        tied: Names of `headed` that no file holds, because another has the same tensor.
+    """
+
+    tiny: TextConfig
+    numbers: Callable[[Any], dict[str, Any]]
+    config: Any
+    bare: Any
+    headed: Any
+    inner: str
+    families: tuple[str, ...]
+    rounds: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
+
+    def make(self, config: TextConfig, *, headed: bool = False) -> Any:
+        """Return a reference model of the numbers of a config of ours."""
+        return (self.headed if headed else self.bare)(self.config(**self.numbers(config)))
+
+    def wide(self, dtype: torch.dtype) -> AbstractContextManager[None]:
+        """Keep the reference from rounding, in float64."""
+        return exact(*self.rounds) if dtype == torch.float64 else nullcontext()
+
+
+def _t5(config: T5Config) -> dict[str, Any]:
+    name = {"relu": "relu", "gelu_tanh": "gelu"}[config.activation]
+    return {
+        "vocab_size": config.vocab,
+        "d_model": config.width,
+        "num_layers": config.depth,
+        "num_heads": config.heads,
+        "d_kv": config.head_width,
+        "d_ff": config.hidden,
+        "feed_forward_proj": f"gated-{name}" if config.gated else name,
+        "relative_attention_num_buckets": config.buckets,
+        "relative_attention_max_distance": config.max_distance,
+    }
+
+
+T5 = T5Config(
+    vocab=48, width=32, depth=3, heads=3, head_width=8, hidden=64, buckets=8, max_distance=12,
+)  # fmt: skip
+_T5_KIND = Kind(
+    tiny=T5,
+    numbers=_t5,
+    config=transformers.T5Config,
+    bare=transformers.T5EncoderModel,
+    headed=transformers.T5ForConditionalGeneration,
+    inner="encoder",
+    families=("t5", "sentence-t5", "gtr"),
+    rounds=("transformers.models.t5.modeling_t5",),
+    tied=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"),
+)
+
+KINDS: Mapping[str, Kind] = {
+    "t5": _T5_KIND,
+    "flan-t5": replace(
+        _T5_KIND,
+        tiny=replace(T5, gated=True, activation="gelu_tanh"),
+        families=("flan-t5",),
+    ),
+}
+
+
+def reference(name: str, *, headed: bool = False, dtype: torch.dtype = torch.float64) -> Any:
+    """Return a tiny live reference model in evaluation mode."""
+    kind = KINDS[name]
+    with kind.wide(dtype):
+        return make_live(kind.make(kind.tiny, headed=headed).to(dtype))
+
+
+def save(model: Any, folder: Path) -> Path:
+    """Save a model in the Hub's layout, with a tokenizer beside it."""
+    model.save_pretrained(folder)
+    unigram().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def unigram() -> Tokenizer:
+    """Return a sentence-piece tokenizer of letters, as T5's: no token before a text, one after."""
+    letters = "abcdefghijklmnopqrstu"
+    pieces = ["<pad>", "</s>", "<unk>", "\u2581", *letters, *("\u2581" + one for one in letters)]
+    tokenizer = Tokenizer(
+        models.Unigram([(piece, -float(len(piece))) for piece in pieces], unk_id=2)
+    )
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    return tokenizer
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float64, **changes: Any) -> Encoder:
+    """Load a folder as a user would, through its configuration files."""
+    (spec,) = zoo.api.resolve(str(folder))
+    encoder = zoo.load(spec.with_config(**changes), dtype=dtype)
+    assert isinstance(encoder, Encoder)
+    return encoder
+
+
+def ids_and_mask(config: TextConfig, length: int) -> tuple[Tensor, Tensor]:
+    """Return three texts of different lengths, padded on the right: ids (3, N), mask (3, N)."""
+    generator = torch.Generator().manual_seed(length)
+    ids = torch.randint(5, config.vocab, (3, length), generator=generator)
+    mask = torch.ones(3, length, dtype=torch.int64)
+    for row, real in enumerate((length, max(1, length // 2), 1)):
+        ids[row, real:] = config.pad_id
+        mask[row, real:] = 0
+    return ids, mask
+
+
+@torch.no_grad()
+def run(encoder: Encoder, ids: Tensor, mask: Tensor) -> zoo.Encoded:
+    """Run a batch."""
+    return encoder({"input_ids": ids, "attention_mask": mask})
+
+
+def live(config: TextConfig) -> nn.Module:
+    """Return our net in float64 with live weights."""
+    from zoo.nn.live import make_live as ours
+
+    net = config.build().double().eval()
+    ours(net)
+    return net
+
+
+@cache
+def reference_header(name: str, config: TextConfig, headed: bool) -> Mapping[str, tuple[int, ...]]:
+    """Return names and shapes in the file of a full-size reference model."""
+    kind = KINDS[name]
+    with torch.device("meta"):
+        model = kind.make(config, headed=headed)
+    return {
+        key: tuple(tensor.shape)
+        for key, tensor in model.state_dict().items()
+        if key not in kind.tied
+    }
+
+
+def kind_of(family: str) -> str:
+    """Return the kind that the rows of a family are of."""
+    return next(name for name, kind in KINDS.items() if family in kind.families)
