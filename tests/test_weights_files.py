@@ -231,7 +231,7 @@ def test_a_pickle_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*values: object, **options: object) -> None:
         raise AssertionError("converted again")
 
-    monkeypatch.setattr("zoo.weights.pickles.read_tensors", refuse)
+    monkeypatch.setattr("zoo.weights.convert.pickles.read_tensors", refuse)
     assert_same(fetch(tmp_path / "x.bin"), TENSORS)
 
 

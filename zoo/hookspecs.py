@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 from zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
@@ -69,6 +72,22 @@ class MakeBundle(Protocol):
         ...
 
 
+class ReadTensors(Protocol):
+    """Reads the tensors of a weights file of a kind that the zoo does not know."""
+
+    def __call__(self, path: Path, *, entry: str) -> Mapping[str, torch.Tensor]:
+        """Return tensors by name; nothing in the file may be executed.
+
+        Args:
+            path: The file.
+            entry: `WeightsSpec.entry`: which part is meant, where there are several.
+
+        Raises:
+            FormatError: It cannot be read.
+        """
+        ...
+
+
 @hookspec
 def zoo_models() -> Iterable[ModelSpec]:
     """Return the rows that this plugin adds. Called once, at the first lookup."""
@@ -96,6 +115,16 @@ def zoo_targets() -> Mapping[str, str]:
     """Return backends that run an exported bundle: name to `module:attribute` of a `MakeBundle`.
 
     `zoo.load(name, backend=...)` imports the module, calls it and opens what it returns.
+    """
+    raise NotImplementedError  # a specification; pluggy never calls it
+
+
+@hookspec
+def zoo_weight_readers() -> Mapping[str, str]:
+    """Return readers of weights files: ending (`.gguf`) to `module:attribute` of a `ReadTensors`.
+
+    What is read is kept as safetensors in the cache, under the hash of the file's bytes and the
+    version of the plugin. safetensors and PyTorch's own files are the zoo's.
     """
     raise NotImplementedError  # a specification; pluggy never calls it
 

@@ -96,6 +96,8 @@ def load_module(
     Raises:
         KeyMapError: The file does not cover the network exactly.
     """
+    if spec.opaque:
+        return _load_opaque(spec, checkpoint, dtype=dtype, device=device)
     with on_meta():
         module = spec.config.build()
     state = module.state_dict()
@@ -109,6 +111,24 @@ def load_module(
     module.load_state_dict({**tensors, **tied}, strict=True, assign=True)
     _tie(module, plan)
     return finish(module, device)
+
+
+def _load_opaque(
+    spec: ModelSpec, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device
+) -> nn.Module:
+    """Return another library's network, filled by the names that it gives its tensors itself."""
+    module = spec.config.build()
+    tensors = {name: checkpoint.tensor(name) for name in checkpoint.header}
+    try:
+        missing, extra = module.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # torch's, for shapes
+        raise KeyMapError(f"The file does not fit {spec.name}: {error}") from error
+    if missing or extra:
+        raise KeyMapError(
+            f"The file does not fit {spec.name}. Not in the file: {', '.join(missing[:5]) or '-'}. "
+            f"Not in the network: {', '.join(extra[:5]) or '-'}."
+        )
+    return finish(module.to(device, dtype), device)
 
 
 def space_constants(

@@ -47,6 +47,7 @@ class Plugin:
         namespaces: Its prefixes.
         commands: Its commands: name to `module:attribute`.
         targets: Its backends: name to `module:attribute`.
+        readers: Of weights files: ending to `module:attribute`.
         error: Why it was skipped, or None.
         printed: What it wrote to stdout meanwhile.
         heavy: Whether it imported torch, which every command then waits for.
@@ -61,6 +62,7 @@ class Plugin:
     namespaces: tuple[Namespace, ...] = ()
     commands: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     targets: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    readers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     error: str | None = None
     printed: str = ""
     heavy: bool = False
@@ -140,6 +142,7 @@ def _ask(point: EntryPoint, plugin: Plugin) -> Plugin:
     plugin.namespaces = _call_namespaces(plugin)
     plugin.commands = _call_places(plugin, "zoo_commands")
     plugin.targets = _call_places(plugin, "zoo_targets")
+    plugin.readers = _call_places(plugin, "zoo_weight_readers")
     return plugin
 
 

@@ -90,6 +90,20 @@ class Registry:
         """Return prefix -> namespace, the prefix without its colon."""
         return {space.prefix: space for plugin in self.plugins for space in plugin.namespaces}
 
+    def reader(self, name: str) -> tuple[str, str] | None:
+        """Return what reads a weights file: `module:attribute`, and who brought it.
+
+        Args:
+            name: Of the file; the longest ending that fits is taken.
+        """
+        fitting = [
+            (len(ending), place, f"{plugin.distribution}-{plugin.version}")
+            for plugin in self.plugins
+            for ending, place in plugin.readers.items()
+            if name.endswith(ending)
+        ]
+        return max(fitting)[1:] if fitting else None
+
     def target(self, name: str) -> str:
         """Return the `module:attribute` that exports for a backend.
 

@@ -10,12 +10,12 @@ from typing import Protocol
 
 from zoo.errors import FormatError, OptionError, RepoNotFoundError
 from zoo.spec import COMPANIONS, ModelSpec, TextPreprocess, WeightsSpec
+from zoo.weights.convert import readable
 from zoo.weights.folder import FolderSource, PackageSource
 from zoo.weights.hub import HubSource
 from zoo.weights.jsonfile import read_json
 from zoo.weights.lock import Entry
 from zoo.weights.names import INDEX, candidates, checked, checked_shard
-from zoo.weights.pickles import PICKLES, converted
 from zoo.weights.readers import read_header
 
 
@@ -177,12 +177,12 @@ def _weights(spec: WeightsSpec, source: Source, *, check: bool) -> Fetched:
     if name.endswith(INDEX):
         weights = _shards(spec, source, name, entry, entries, check=check)
     else:
-        weights = (_readable(entry, name, spec.entry),)
+        weights = (readable(entry, name, entry=spec.entry),)
     parts = {}
     for prefix, name in spec.parts.items():
         part = _get(spec, source, checked(name), check=check)
         entries[name] = part
-        parts[prefix] = _readable(part, name, "")
+        parts[prefix] = readable(part, name)
     return Fetched(
         source=spec.source,
         revision=source.revision,
@@ -243,7 +243,7 @@ def _shards(
         if part is None:
             raise RepoNotFoundError(f"{spec.source} has no {name}, which {index} names.")
         entries[name] = part
-        path = _readable(part, name, spec.entry)
+        path = readable(part, name, entry=spec.entry)
         found = set(read_header(path))
         wanted = {tensor for tensor, place in places.items() if place == shard}
         if found != wanted:
@@ -265,10 +265,3 @@ def _weight_map(path: Path, name: str) -> dict[str, str]:
             f"{name} has no weight_map, so it is not the index of a split checkpoint."
         )
     return {tensor: checked_shard(shard) for tensor, shard in places.items()}
-
-
-def _readable(entry: Entry, name: str, inner: str) -> Path:
-    """Return the file as safetensors, converting a pickle."""
-    if name.endswith(PICKLES):
-        return converted(entry, entry=inner)
-    return Path(entry.path)

@@ -1,4 +1,4 @@
-"""PyTorch's own files: tensors alone are read, and converted once to safetensors."""
+"""PyTorch's own files: tensors alone are read, and nothing is executed."""
 
 from __future__ import annotations
 
@@ -8,50 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import FormatError, UnsafePickleError
-from zoo.weights.cache import cache_root, check_space, disk_errors, exclusive, whole
-from zoo.weights.lock import Entry, read_lock, remember
-from zoo.weights.verify import Corrupted, verify
+from zoo.weights.cache import disk_errors
 
 if TYPE_CHECKING:
     import torch
 
-PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
+ENDINGS = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
 # What torch says of a pickle that wants more than tensors: a global's name, a kind of object, code.
 _ASKS = re.compile(r"GLOBAL (\S+)|Can only (?:create|build) .* but got (.+)|(TorchScript)")
 _ZIP = b"PK\x03\x04"
 _DEPTH = 4  # levels of dicts around the tensors
-
-
-def converted(source: Entry, *, entry: str = "") -> Path:
-    """Return a safetensors file with a pickle's tensors, made at the first call.
-
-    Args:
-        source: The verified pickle.
-        entry: Which dict of tensors to take, when a file has several; dots lead inwards.
-
-    Raises:
-        UnsafePickleError: The pickle asks for more than tensors.
-        FormatError: It is no pickle of tensors, or has several dicts of them.
-    """
-    name = f"{source.sha256}{'-' + re.sub(r'[^A-Za-z0-9_]+', '-', entry) if entry else ''}"
-    target = cache_root() / "converted" / f"{name}.safetensors"
-    with exclusive(target.with_suffix(".lock")):
-        lock = read_lock(f"converted:{source.sha256}", entry or "whole")
-        known = lock.files.get(target.name)
-        if known is not None and known.path == str(target) and known.unchanged():
-            return target
-        if known is not None and target.is_file():
-            try:
-                remember(lock, files={target.name: verify(target, target.name, lock)})
-            except Corrupted:
-                pass  # the source is good: make it anew
-            else:
-                return target
-        check_space(target.parent, source.size, target.name)
-        tensors = read_tensors(Path(source.path), entry=entry)
-        _save(tensors, target)
-        remember(lock, files={target.name: verify(target, target.name, lock, remembered=False)})
-    return target
 
 
 def read_tensors(path: Path, *, entry: str = "") -> dict[str, torch.Tensor]:
@@ -150,27 +116,3 @@ def _leads_to_tensors(value: Any, depth: int, known: dict[tuple[int, int], bool]
             if isinstance(key, str)
         )
     return known[place]
-
-
-def _save(tensors: dict[str, torch.Tensor], target: Path) -> None:
-    """Write tensors, each with memory of its own: safetensors has neither ties nor strides."""
-    import torch
-    from safetensors.torch import save_file
-
-    seen: set[int] = set()
-    own: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        if tensor.layout is not torch.strided:
-            raise FormatError(f"The tensor {name!r} is sparse; safetensors holds dense ones alone.")
-        plain = tensor.detach().contiguous()
-        storage = plain.untyped_storage()
-        shared = storage.data_ptr() in seen or storage.nbytes() != plain.nbytes
-        own[name] = plain.clone() if shared else plain
-        seen.add(own[name].untyped_storage().data_ptr())
-    with whole(target) as temporary:
-        try:
-            save_file(own, temporary, metadata={"format": "pt"})
-        except OSError:
-            raise
-        except Exception as error:  # a dtype or layout that safetensors has no word for
-            raise FormatError(f"The tensors cannot be kept as safetensors: {error}") from error

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import RepoNotFoundError
+from zoo.weights.convert import readable
 from zoo.weights.fetch import Source, open_source
 from zoo.weights.jsonfile import read_json
-from zoo.weights.pickles import PICKLES, converted
 from zoo.weights.readers import read_header
 
 
@@ -56,8 +56,8 @@ class Repo:
         entry = self._source.get(name)
         if entry is None:
             raise RepoNotFoundError(f"{self.source} has no file {name!r}.")
-        path = converted(entry) if name.endswith(PICKLES) else Path(entry.path)
-        return {tensor: shape for tensor, (shape, _) in read_header(path).items()}
+        header = read_header(readable(entry, name))
+        return {tensor: shape for tensor, (shape, _) in header.items()}
 
 
 def open_repo(source: str) -> Repo:
