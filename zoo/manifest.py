@@ -13,6 +13,7 @@ from zoo.records import to_plain
 from zoo.spec import Modality, OutputName, Preprocess, TensorSpec
 
 Precision = Literal["float32", "float16", "bfloat16"]
+Low = Literal["float16", "bfloat16"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -108,13 +109,18 @@ class PrecisionPlan:
         dtype: Of the others.
         structure_sha256: Of the float32 graph that passed, to which only casts were added.
         keep: Patterns of modules that were kept in float32 by hand.
-        float32: Operator to why it stays in float32.
+        float32: Why operators stay in float32, to their names.
     """
 
-    dtype: Literal["float16", "bfloat16"]
+    dtype: Low
     structure_sha256: str
     keep: tuple[str, ...] = ()
-    float32: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    float32: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
+
+    @property
+    def operators(self) -> frozenset[str]:
+        """Names of all operators in float32."""
+        return frozenset(name for names in self.float32.values() for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

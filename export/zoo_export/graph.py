@@ -69,6 +69,29 @@ def save(model: ir.Model, path: Path) -> None:
         ExportError: ONNX's checker refuses it.
     """
     import onnx
+
+    write(model, path)
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:  # the checker's exceptions come from several libraries
+        raise ExportError(f"ONNX's checker refuses the graph of {model.graph.name}: {error}") from (
+            error
+        )
+
+
+def read(path: Path) -> ir.Model:
+    """Read a graph, whoever wrote it; every value has a type."""
+    import onnx_ir as ir
+    from onnx_ir.passes import common
+
+    model = ir.load(path)
+    if any(value.dtype is None for node in model.graph for value in node.outputs):
+        common.ShapeInferencePass()(model)
+    return model
+
+
+def write(model: ir.Model, path: Path) -> None:
+    """Write a graph that nobody has checked, for a moment's use."""
     import onnx_ir as ir
 
     size = sum(
@@ -78,9 +101,3 @@ def save(model: ir.Model, path: Path) -> None:
     )
     data = path.name + DATA_SUFFIX if size > ONE_FILE else None
     ir.save(model, path, external_data=data)
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except Exception as error:  # the checker's exceptions come from several libraries
-        raise ExportError(f"ONNX's checker refuses the graph of {model.graph.name}: {error}") from (
-            error
-        )
