@@ -39,7 +39,17 @@ from zoo_export.provenance import OPSET
 ROOT = Path(__file__).parent.parent
 DISTINCT = [row.name for row in distinct_rows()]
 # One of each architecture, and each way of pooling a text.
-FEW = ("all-minilm-l6-v2", "roberta-base", "clip-b16-text", "dinov2-g14-reg", "resnet-18", "hog")
+FEW = (
+    "all-minilm-l6-v2",
+    "roberta-base",
+    "clip-b16-text",
+    "dinov2-g14-reg",
+    "resnet-18",
+    "hog",
+    "wav2vec2-base",
+    "hubert-large",
+    "whisper-base",
+)
 
 few = pytest.mark.parametrize("name", FEW)
 most = pytest.mark.parametrize(
@@ -51,15 +61,23 @@ def batch_of(row: ModelSpec, samples: int, tokens: int) -> Batch:
     """Return noise in the shapes of a row; masks end early."""
     rng = np.random.default_rng(samples * 100 + tokens)
     arrays: dict[str, Array] = {}
+    step = 313 if row.modality == "audio" else 1  # samples, or words
     for tensor in row.inputs:
         if tensor.dtype == "int64":
             fixed = tensor.shape[1]
-            length = fixed if isinstance(fixed, int) else tokens
-            ids = rng.integers(3, row.vocab or 0, (samples, length))
+            if isinstance(fixed, int):
+                least, length = 1, fixed
+            else:
+                least, length = fixed.min, fixed.min + (tokens - 1) * step
             if tensor.skippable:
-                lengths = rng.integers(1, length + 1, (samples, 1))
-                ids = (np.arange(length) < lengths).astype(np.int64)
-            arrays[tensor.name] = ids
+                lengths = rng.integers(least, length + 1, (samples, 1))
+                arrays[tensor.name] = (np.arange(length) < lengths).astype(np.int64)
+            else:
+                arrays[tensor.name] = rng.integers(3, row.vocab or 0, (samples, length))
+        elif row.modality == "audio":
+            shape = [size if isinstance(size, int) else size.min + (tokens - 1) * step
+                     for size in tensor.shape[1:]]  # fmt: skip
+            arrays[tensor.name] = rng.standard_normal((samples, *shape)).astype(np.float32)
         else:
             recipe = row.preprocess
             assert recipe is not None

@@ -143,6 +143,7 @@ def test_the_wheel_holds_every_module_of_every_root(wheel: zipfile.ZipFile) -> N
 def test_the_wheel_holds_the_samples_and_nothing_beside_the_roots(wheel: zipfile.ZipFile) -> None:
     held = set(wheel.namelist())
     assert {f"zoo/samples/images/{path.name}" for path in samples.images()} <= held
+    assert {f"zoo/samples/sounds/{path.name}" for path in samples.sounds()} <= held
     assert {"zoo/samples/texts.txt", "zoo/samples/LICENSES.md"} <= held
     tops = {name.partition("/")[0] for name in held}
     assert tops == {Path(root).name for root in ROOTS} | {
@@ -164,6 +165,10 @@ def test_samples_are_small_and_their_licences_are_named() -> None:
     for path in samples.images():
         assert path.stat().st_size < 30_000
         assert f"images/{path.name}" in licences
+    assert len(samples.sounds()) == 2
+    for path in samples.sounds():
+        assert path.stat().st_size < 40_000
+        assert f"sounds/{path.name}" in licences
 
 
 # What importing costs
@@ -203,8 +208,8 @@ print([n for n in ("torch._dynamo", "sympy", "huggingface_hub", "scipy") if n in
 
 LIGHT = """
 import pkgutil, importlib, zoo.cli
-for root in ("zoo.cli", "zoo_vision.families", "zoo_text.families", "zoo_multimodal.families",
-             "zoo_classic.families"):
+for root in ("zoo.cli", "zoo_vision.families", "zoo_text.families", "zoo_audio.families",
+             "zoo_multimodal.families", "zoo_classic.families"):
     for module in pkgutil.iter_modules(importlib.import_module(root).__path__, root + "."):
         importlib.import_module(module.name)
 for plugin in zoo.registry.default_registry().plugins:
@@ -251,4 +256,4 @@ for root in ("zoo", "zoo_vision", "zoo_text", "zoo_audio", "zoo_multimodal", "zo
 
 
 def test_every_module_imports_without_the_reference_libraries(tmp_path: Path) -> None:
-    without((*REFERENCES, "pyarrow", "scipy"), ALL, tmp_path)
+    without((*REFERENCES, "pyarrow", "scipy", "soundfile", "soxr"), ALL, tmp_path)

@@ -71,6 +71,15 @@ def test_a_batch_size_overrides_the_budget() -> None:
     assert [len(b) for b in batches] == [4, 4, 2]
 
 
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_samples_of_different_groups_share_no_batch(batch_size: int | None) -> None:
+    samples = [(i, Sample({}, 9 + i % 2, group=i % 2)) for i in range(6)]
+
+    batches = pipeline.plan_batches(samples, budget=1000, batch_size=batch_size)
+
+    assert [[index for index, _ in batch] for batch in batches] == [[1, 3, 5], [0, 2, 4]]
+
+
 def test_a_bad_item_names_its_index_across_windows() -> None:
     with pytest.raises(InputError, match=r"Item 20: a text is needed, not int") as hit:
         run(["good"] * 20 + [7])

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.registry import default_registry
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, TensorSpec, TextPreprocess
+from zoo.spec import (
+    AudioPreprocess,
+    Dim,
+    ImagePreprocess,
+    ModelSpec,
+    TensorSpec,
+    TextPreprocess,
+)
 
 
 def tiny_row(name: str) -> ModelSpec:
@@ -25,6 +32,11 @@ def tiny(row: ModelSpec) -> ModelSpec:
         recipe = replace(recipe, size=size, resize=None)
     elif isinstance(recipe, TextPreprocess) and longest is not None:
         recipe = replace(recipe, max_length=min(recipe.max_length, longest))
+    elif isinstance(recipe, AudioPreprocess):
+        positions: int | None = getattr(config, "positions", None)
+        if positions is not None:
+            length = positions * stride * recipe.hop
+            recipe = replace(recipe, length=length, mels=getattr(config, "mels"))  # noqa: B009
 
     def dim(axis: Dim) -> Dim:
         if axis.name == "batch":
@@ -33,6 +45,8 @@ def tiny(row: ModelSpec) -> ModelSpec:
             side = recipe.size[axis.name == "width"]
             largest = max(side, 64 // stride * stride) if stride < 32 else 96
             return replace(axis, min=stride, typical=side, max=largest, multiple=stride)
+        if isinstance(recipe, AudioPreprocess):
+            return replace(axis, typical=4_000, max=20_000)
         most = axis.max if longest is None else min(axis.max, longest)
         return replace(axis, typical=min(axis.typical, most), max=most)
 
@@ -40,6 +54,12 @@ def tiny(row: ModelSpec) -> ModelSpec:
         shape = tuple(dim(size) if isinstance(size, Dim) else size for size in spec.shape)
         if isinstance(recipe, ImagePreprocess) and not isinstance(shape[-1], Dim):
             shape = (*shape[:2], *recipe.size)
+        if isinstance(recipe, AudioPreprocess) and recipe.length is not None:
+            spectra = recipe.length // recipe.hop
+            shape = (
+                shape[0],
+                *((spectra // stride,) if spec.skippable else (recipe.mels, spectra)),
+            )
         return replace(spec, shape=shape)
 
     return replace(row, config=config, preprocess=recipe, inputs=tuple(map(tensor, row.inputs)))

@@ -118,18 +118,23 @@ def _run(
 def plan_batches(
     samples: Sequence[tuple[int, Sample]], *, budget: int, batch_size: int | None = None
 ) -> list[list[tuple[int, Sample]]]:
-    """Group samples, longest first, so that no batch costs more than the budget.
+    """Put samples into batches, longest first, so that no batch costs more than the budget.
 
-    The longest batch comes first: if memory is short, it shows at once.
+    The longest batch comes first: if memory is short, it shows at once. Samples of different groups
+    stay apart, whatever `batch_size` says.
     """
     batches: list[list[tuple[int, Sample]]] = []
     longest = 0
-    for entry in sorted(samples, key=lambda entry: -entry[1].size):
+    for entry in sorted(samples, key=lambda entry: (-entry[1].size, entry[1].group)):
         batch = batches[-1] if batches else None
-        full = batch is None or (
-            len(batch) >= batch_size
-            if batch_size is not None
-            else (len(batch) + 1) * longest > budget
+        full = (
+            batch is None
+            or entry[1].group != batch[0][1].group
+            or (
+                len(batch) >= batch_size
+                if batch_size is not None
+                else (len(batch) + 1) * longest > budget
+            )
         )
         if full or batch is None:
             longest = entry[1].size

@@ -197,8 +197,8 @@ class TextPreprocess:
 
     Attributes:
         max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
-        tokenizer: Files in order of preference: `tokenizer.json`, a word-piece `vocab.txt`, or
-            `vocab.json` with `merges.txt` beside it.
+        tokenizer: Files in order of preference: `tokenizer.json`, a word-piece `vocab.txt`, a
+            SentencePiece `spm.model`, or `vocab.json` with `merges.txt` beside it.
         tokenizer_home: Where they lie, if not beside the weights.
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
@@ -224,7 +224,38 @@ class TextPreprocess:
     default_role: str | None = None
 
 
-Preprocess = ImagePreprocess | TextPreprocess
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPreprocess:
+    """How a sound becomes samples `(S,)`, or a log-mel spectrogram `(M, F)`, both float32.
+
+    Channels are averaged; another rate is resampled by soxr's HQ filter: linear phase, flat up to
+    91 percent of the lower Nyquist frequency.
+
+    Attributes:
+        rate: Hz.
+        features: `waveform`, or `log_mel` (Whisper's: power, Slaney's mel scale, eight decades at
+            most below the loudest).
+        shortest: Samples; less is refused.
+        longest: Samples; more is refused, unless every sound is brought to `length`.
+        length: Samples that every sound is cut or padded with silence to; None keeps each as it is.
+        normalize: Whether each sound is brought to a mean of 0 and a variance of 1.
+        window: Samples of a Fourier transform.
+        hop: Samples from one spectrum to the next.
+        mels: Bands of a spectrogram.
+    """
+
+    rate: int = 16_000
+    features: Literal["waveform", "log_mel"] = "waveform"
+    shortest: int = 1
+    longest: int = 600 * 16_000
+    length: int | None = None
+    normalize: bool = False
+    window: int = 400
+    hop: int = 160
+    mels: int = 80
+
+
+Preprocess = ImagePreprocess | TextPreprocess | AudioPreprocess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +326,7 @@ class Family:
         space: Space | None = None,
         matryoshka: tuple[int, ...] = (),
         export: ExportKind = "torch",
+        opaque: bool = False,
         note: str = "",
         source: str = "",
     ) -> ModelSpec:
@@ -315,6 +347,7 @@ class Family:
             space=space,
             matryoshka=matryoshka,
             export=export,
+            opaque=opaque,
             note=note,
             source=source,
         )
@@ -385,6 +418,8 @@ class ModelSpec:
         matryoshka: Widths that the vector may be cut to; empty if the model was not trained so.
         space: The joint space that it is a tower of.
         export: How it can leave PyTorch.
+        opaque: Whether the network is another library's: built for real instead of on the meta
+            device, and filled by that library's own names instead of through a key map.
         note: What a user should know.
         source: URL that the numbers were copied from.
     """
@@ -404,6 +439,7 @@ class ModelSpec:
     space: Space | None = None
     matryoshka: tuple[int, ...] = ()
     export: ExportKind = "torch"
+    opaque: bool = False
     note: str = ""
     source: str = ""
 

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from zoo.errors import OptionError
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, Preprocess, TensorSpec, TextPreprocess
+from zoo.spec import (
+    AudioPreprocess,
+    Dim,
+    ImagePreprocess,
+    ModelSpec,
+    Preprocess,
+    TensorSpec,
+    TextPreprocess,
+)
 from zoo_export.parity.profile import Profile, Range, default_profile
 
 Triple = tuple[int, int, int]
@@ -73,7 +81,7 @@ def fixed_size(row: ModelSpec) -> Size | None:
 
 
 def bind(row: ModelSpec, profile: Profile) -> ModelSpec:
-    """Return the row narrowed to a profile: its axes, its image size, its longest text."""
+    """Return the row narrowed to a profile: its axes, its image size, its longest text or sound."""
     return replace(
         row,
         inputs=tuple(_bind_tensor(tensor, profile) for tensor in row.inputs),
@@ -101,6 +109,9 @@ def _bind_preprocess(row: ModelSpec, profile: Profile) -> Preprocess | None:
         return _resized(recipe, (ranges["height"].typical, ranges["width"].typical))
     if isinstance(recipe, TextPreprocess) and "length" in ranges:
         return _shortened(recipe, ranges["length"])
+    if isinstance(recipe, AudioPreprocess) and "samples" in ranges:
+        samples = ranges["samples"]
+        return replace(recipe, shortest=samples.min, longest=samples.max)
     return recipe
 
 

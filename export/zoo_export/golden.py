@@ -16,7 +16,7 @@ from zoo.bundle import GOLDEN
 from zoo.errors import InputError
 from zoo.manifest import Golden
 from zoo.preprocess import Array, Batch, Preprocessor
-from zoo.spec import ModelSpec, TextPreprocess
+from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
 from zoo.verify import golden_key, relative_error
 from zoo_export.binding import dynamic_dims
 from zoo_export.parity.eager import arrays, forward, in_float64
@@ -71,12 +71,16 @@ def write_golden(
 
 def golden_items(row: ModelSpec, preprocessor: Preprocessor) -> list[list[Any]]:
     """Return the items of two batches: the smallest that the profile allows, and one of three."""
-    everything: Sequence[Any] = (
-        samples.texts() if isinstance(row.preprocess, TextPreprocess) else samples.images()
-    )
+    everything: Sequence[Any] = samples.images()
+    if isinstance(row.preprocess, TextPreprocess):
+        everything = samples.texts()
+    elif isinstance(row.preprocess, AudioPreprocess):
+        everything = samples.sounds()
     prepared = preprocessor.prepare(everything)
     good = [item for item, sample in zip(everything, prepared, strict=True)
             if not isinstance(sample, InputError)]  # fmt: skip
+    if row.inputs[0].padding == "forbidden":
+        good = good[:1]  # what shares a batch has one length
     batch = dynamic_dims(row)["batch"]
     sizes = dict.fromkeys((batch.min, min(max(3, batch.min), batch.max)))
     return [[good[(start + i) % len(good)] for i in range(size)]

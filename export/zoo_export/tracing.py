@@ -13,9 +13,10 @@ from zoo.errors import OptionError
 from zoo.spec import Dim, ModelSpec, TensorSpec
 from zoo_export.outputs import named_outputs
 
-# Samples and tokens of the example. Two, because torch.export takes an axis of one for a constant;
-# seven, because a size that nothing else has keeps two axes from being taken for the same.
-EXAMPLE = {"batch": 2, "length": 7}
+# Items, tokens and samples of sound of the example. Two, because torch.export takes an axis of one
+# for a constant; seven, because a size that nothing else has keeps two axes from being taken for
+# the same; 4001, because a sound needs some tokens.
+EXAMPLE = {"batch": 2, "length": 7, "samples": 4001}
 
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
 

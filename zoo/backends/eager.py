@@ -15,9 +15,9 @@ from zoo.errors import OptionError
 from zoo.preprocess import Array, Batch
 from zoo.spec import ModelSpec
 
-# Padded tokens, or pixels, of one batch. A processor's caches are small and sorting by length makes
-# small batches nearly free of padding; a GPU wants to be filled, and so do the matrix units that a
-# processor may have for 16-bit floats. Measured with benchmarks/.
+# Padded tokens, pixels or samples of sound of one batch. A processor's caches are small and sorting
+# by length makes small batches nearly free of padding; a GPU wants to be filled, and so do the
+# matrix units that a processor may have for 16-bit floats. Measured with benchmarks/.
 CPU_TOKENS = 512
 CPU_TOKENS_16_BIT = 1536
 CPU_PIXELS = 8 * 224 * 224
@@ -26,6 +26,10 @@ LANE_TOKENS_16_BIT = 768
 LANE_PIXELS = 4 * 224 * 224
 GPU_TOKENS = 65_536
 GPU_PIXELS = 128 * 224 * 224
+# Not measured: ten seconds at 16 kHz are the tokens of a text batch, and a first convolution that
+# keeps a fifth of the samples at 512 channels.
+CPU_SAMPLES = 10 * 16_000
+GPU_SAMPLES = 64 * 30 * 16_000
 
 # Most batches at a time on a processor; each needs memory for its activations.
 LANES = 8
@@ -52,8 +56,10 @@ class EagerBackend:
         self.dtype = dtype
 
     def budget(self) -> int:
-        """Return tokens (text) or pixels (images) of one batch."""
+        """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
         on_cpu = self.device.type == "cpu"
+        if self.spec.modality == "audio":
+            return CPU_SAMPLES if on_cpu else GPU_SAMPLES
         if self.spec.modality == "text":
             on_cpu_tokens = CPU_TOKENS_16_BIT if self.dtype.itemsize == 2 else CPU_TOKENS
             return on_cpu_tokens if on_cpu else GPU_TOKENS
@@ -81,15 +87,25 @@ class EagerBackend:
     @torch.inference_mode()
     def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch without gradients."""
+        module = self.switched(normalize=normalize, pooled_only=pooled_only)
+        return cast(Encoded, module(**self.tensors(batch)))
+
+    def switched(self, *, normalize: bool, pooled_only: bool) -> nn.Module:
+        """Return the module, or a copy that shares every parameter and only switches differently.
+
+        Args:
+            normalize: As for `run`.
+            pooled_only: As for `run`; some networks have no such switch.
+        """
         module = self.module
         if (
             getattr(module, "normalize", False) != normalize
             or getattr(module, "pooled_only", pooled_only) != pooled_only
         ):
-            module = copy.copy(module)  # shares every parameter; only the switches differ
+            module = copy.copy(module)
             module.normalize = normalize  # type: ignore[assignment]  # a plain attribute of every net
             module.pooled_only = pooled_only  # type: ignore[assignment]  # and this one of some
-        return cast(Encoded, module(**self.tensors(batch)))
+        return module
 
     def lanes(self) -> list[EagerBackend]:
         """Return runners that split a processor's threads between them.
@@ -137,7 +153,9 @@ class _Lane(EagerBackend):
         self._threads = threads
 
     def budget(self) -> int:
-        """Return tokens (text) or pixels (images) of one batch of a lane."""
+        """Return tokens (text), pixels (images) or samples (sounds) of one batch of a lane."""
+        if self.spec.modality == "audio":
+            return CPU_SAMPLES
         if self.spec.modality == "text":
             return LANE_TOKENS_16_BIT if self.dtype.itemsize == 2 else LANE_TOKENS
         return LANE_PIXELS

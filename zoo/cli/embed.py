@@ -44,6 +44,7 @@ class Options:
         'zoo embed all-minilm-l6-v2 --text "to be or not to be" -o line.npy',
         "zoo embed all-minilm-l6-v2 reviews.csv --column body -o reviews.safetensors",
         'zoo embed dinov2-b14 photos/ "scans/**/*.png" -o images.parquet --on-error skip',
+        "zoo embed whisper-base recordings/ -o sounds.parquet",
     ),
 )
 @click.argument("name")
@@ -90,9 +91,9 @@ def command(
     """Encode INPUTS with the model NAME.
 
     INPUTS are files, folders (searched for what the model encodes), globs in quotes, or `-` for
-    stdin. In a text file, and on stdin, a line is a text, or for an image model the path of an
-    image. CSV, TSV and JSONL files need --column. An interrupted run goes on when the same command
-    is given again.
+    stdin. In a text file, and on stdin, a line is a text, or for a model of images or sounds the
+    path of one. CSV, TSV and JSONL files need --column. An interrupted run goes on when the same
+    command is given again.
     """
     from zoo.cli import writers
 

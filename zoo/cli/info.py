@@ -10,7 +10,16 @@ import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, listing
 from zoo.describe import row_to_dict, space_to_dict
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, Preprocess, Space, TensorSpec, WeightsSpec
+from zoo.spec import (
+    AudioPreprocess,
+    Dim,
+    ImagePreprocess,
+    ModelSpec,
+    Preprocess,
+    Space,
+    TensorSpec,
+    WeightsSpec,
+)
 
 
 @click.command(
@@ -94,6 +103,15 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
         elif recipe.resize is not None:
             how = f"shorter side {recipe.resize}, crop to"
         yield "image", f"{how} {height} x {width} pixels, {recipe.resample}, {recipe.channels}"
+        return
+    if isinstance(recipe, AudioPreprocess):
+        how = "mean 0 and variance 1" if recipe.normalize else "full scale 1"
+        if recipe.features == "log_mel":
+            how = f"{recipe.mels} mel bands every {1000 * recipe.hop / recipe.rate:g} ms"
+        length = f"up to {recipe.longest / recipe.rate:g} s"
+        if recipe.length is not None:
+            length = f"cut or filled up to {recipe.length / recipe.rate:g} s"
+        yield "sound", f"{recipe.rate} Hz, {length}, {how}"
         return
     yield "text", f"up to {recipe.max_length} tokens"
     for name, prompt in recipe.prompts.items():

@@ -24,10 +24,14 @@ IMAGES = frozenset(
     for name in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pbm", "pgm", "png", "ppm", "tif",
                  "tiff", "webp")
 )  # fmt: skip
+SOUNDS = frozenset(
+    f".{name}" for name in ("aif", "aiff", "au", "flac", "mp3", "ogg", "opus", "wav")
+)
 # What a folder is searched for. A file that is named is taken whatever its suffix.
 SUFFIXES: dict[Modality, frozenset[str]] = {
     "image": IMAGES,
     "text": LINES,
+    "audio": SOUNDS,
 }
 
 
@@ -67,7 +71,7 @@ def read_items(
 
     Args:
         inputs: Files, folders, globs or `-`.
-        modality: Of the model: for texts a line is an item, for images it is a path.
+        modality: Of the model: for texts a line is an item, for images and sounds it is a path.
         texts: Literal texts, which come first.
         column: Column of a table that holds the items.
 
@@ -76,7 +80,9 @@ def read_items(
         OptionError: The options do not fit the inputs or the model.
     """
     if modality not in SUFFIXES:
-        raise OptionError(f"`zoo embed` reads texts and images; this model encodes {modality}.")
+        raise OptionError(
+            f"`zoo embed` reads texts, images and sounds; this model encodes {modality}."
+        )
     if texts and modality != "text":
         raise OptionError(f"--text needs a model for texts; this one encodes {modality}.")
     if column is not None and not any(Path(name).suffix.lower() in TABLES for name in inputs):

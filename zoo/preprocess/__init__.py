@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,12 @@ class Sample(NamedTuple):
     Attributes:
         arrays: Input name to array, without the batch axis.
         size: What it costs: tokens of a text, pixels of an image, samples of a sound.
+        group: Samples of different groups never share a batch.
     """
 
     arrays: dict[str, Array]
     size: int
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,10 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
         from zoo.preprocess.image import ImagePreprocessor
 
         return ImagePreprocessor(recipe, name=spec.inputs[0].name)
+    if isinstance(recipe, AudioPreprocess):
+        from zoo.preprocess.audio import AudioPreprocessor
+
+        return AudioPreprocessor(recipe, spec.inputs)
     if recipe is None:
         raise TypeError(f"{spec.name} has no preprocessing.")
     from zoo.preprocess.text import TextPreprocessor
@@ -98,10 +104,6 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
     )
 
 
-def stack(samples: Sequence[Sample]) -> Batch:
-    """Join samples of equal shapes along a new first axis."""
-    return {name: np.stack([sample.arrays[name] for sample in samples])
-            for name in samples[0].arrays}  # fmt: skip
 def _standin(recipe: TextPreprocess, vocab: int) -> Tokenizer:
     """Return a tokenizer for random weights that has all tokens that a recipe names."""
     from zoo.preprocess.standin import standin_tokenizer
@@ -112,3 +114,7 @@ def _standin(recipe: TextPreprocess, vocab: int) -> Tokenizer:
     )
 
 
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Join samples of equal shapes along a new first axis."""
+    return {name: np.stack([sample.arrays[name] for sample in samples])
+            for name in samples[0].arrays}  # fmt: skip

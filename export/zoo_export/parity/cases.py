@@ -13,6 +13,7 @@ from zoo.spec import Dim, ModelSpec, TensorSpec
 from zoo_export.parity.profile import Profile, Range
 from zoo_export.parity.samples import (
     Sample,
+    carried,
     dynamic,
     made_samples,
     pad_id,
@@ -163,12 +164,15 @@ def _turn(group: Sequence[int], count: int, start: int = 0) -> list[int]:
 
 
 def tokens(spec: ModelSpec, sizes: Mapping[str, int]) -> int:
-    """Return the positions that one sample costs: tokens of a text, patches of an image."""
+    """Return the positions that one sample costs: tokens of a text, frames, patches."""
     tensor = spec.inputs[0]
     shape = [sizes[s.name] if isinstance(s, Dim) else s for s in tensor.shape[1:]]
     if spec.modality == "image" and hasattr(spec.config, "stride"):
         rows, columns = spec.grid(shape[-2], shape[-1])
         return rows * columns
+    if spec.modality == "audio":
+        stride: int = getattr(spec.config, "stride", 1)
+        return max(1, shape[-1] // stride)
     return math.prod(shape) if spec.modality != "image" else 1
 
 
@@ -176,7 +180,7 @@ def collate(spec: ModelSpec, samples: Sequence[Sample], sizes: Mapping[str, int]
     """Return a batch as the row's preprocessing would make it, padded to given sizes."""
     batch: Batch = {}
     for tensor in spec.inputs:
-        if tensor.skippable:
+        if not carried(tensor):
             rows = [np.ones(_own_shape(tensor, sample.sizes), np.int64) for sample in samples]
         else:
             rows = [sample.arrays[tensor.name] for sample in samples]

@@ -13,8 +13,8 @@ import numpy as np
 from zoo import samples as bundled
 from zoo.errors import InputError, OptionError
 from zoo.preprocess import PLAIN, Ask, Batch, Preprocessor
-from zoo.spec import ImagePreprocess, ModelSpec, TextPreprocess
-from zoo_export.parity.samples import UNKNOWN
+from zoo.spec import AudioPreprocess, ImagePreprocess, ModelSpec, TextPreprocess
+from zoo_export.parity.samples import UNKNOWN, sound_items
 
 # Normalised pixels of the same Pillow differ by nothing; another order of the same three operations
 # differs by a last place.
@@ -47,6 +47,8 @@ def preparation_faults(spec: ModelSpec, ours: Preprocessor, theirs: Preprocessor
 def _items(spec: ModelSpec) -> Sequence[Any]:
     if isinstance(spec.preprocess, ImagePreprocess):
         return bundled.images()
+    if isinstance(spec.preprocess, AudioPreprocess):
+        return sound_items(spec.preprocess)[0]
     texts = bundled.texts()
     length = spec.preprocess.max_length if isinstance(spec.preprocess, TextPreprocess) else 0
     return [*texts, UNKNOWN, " ".join(texts * (1 + length // 8))]

@@ -12,6 +12,8 @@ from zoo.spec import Dim, ImagePreprocess, ModelSpec
 BATCH_MAX = 8
 LENGTH_TYPICAL = 128
 LENGTH_MAX = 512
+SAMPLES_TYPICAL = 2 * 16_000  # two seconds
+SAMPLES_MAX = 30 * 16_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Profile:
 
 
 def default_profile(spec: ModelSpec) -> Profile:
-    """Return the row's own image size, a batch of 1 to 8, texts of up to 512 tokens."""
+    """Return a batch of 1 to 8, the row's own image size, texts of 512 tokens, half a minute."""
     ranges = {}
     own = dict(zip(("height", "width"), _size(spec), strict=False))
     for dim in (size for tensor in spec.inputs for size in tensor.shape if isinstance(size, Dim)):
@@ -92,6 +94,10 @@ def default_profile(spec: ModelSpec) -> Profile:
         elif spec.modality == "text":
             largest = min(dim.max, LENGTH_MAX)
             ranges[dim.name] = Range(min=dim.min, typical=min(largest, LENGTH_TYPICAL), max=largest)
+        elif spec.modality == "audio":
+            largest = min(dim.max, SAMPLES_MAX)
+            typical = min(largest, dim.typical, SAMPLES_TYPICAL)
+            ranges[dim.name] = Range(min=dim.min, typical=typical, max=largest)
     return Profile(ranges=ranges)
 
 

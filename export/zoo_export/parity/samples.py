@@ -16,7 +16,14 @@ import numpy as np
 from zoo import samples as bundled
 from zoo.errors import InputError
 from zoo.preprocess import Array, Preprocessor
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, TensorSpec, TextPreprocess
+from zoo.spec import (
+    AudioPreprocess,
+    Dim,
+    ImagePreprocess,
+    ModelSpec,
+    TensorSpec,
+    TextPreprocess,
+)
 from zoo_export.parity.profile import Profile
 
 # Rare signs that no vocabulary of words holds; tokenizers of bytes take them apart instead.
@@ -29,7 +36,8 @@ class Sample:
 
     Attributes:
         name: What it is, in words.
-        arrays: Input's name to array, without batch axis and padding; masks are left out.
+        arrays: Input's name to array, without batch axis and padding; masks are left out, but for
+            those of inputs of one fixed length.
         sizes: Dynamic axis to its size, the batch left out.
     """
 
@@ -68,7 +76,7 @@ def points(spec: ModelSpec, profile: Profile) -> dict[str, dict[str, int]]:
 def real_samples(
     spec: ModelSpec, profile: Profile, preprocessor: Preprocessor | None, *, most: int
 ) -> list[Sample]:
-    """Return bundled photographs or sentences as the row prepares them.
+    """Return bundled photographs, sounds or sentences as the row prepares them.
 
     Args:
         spec: The row.
@@ -86,6 +94,9 @@ def real_samples(
             preprocessor = _image_preprocessor(spec, recipe, size)
         items: Sequence[Any] = bundled.images()[:most]
         return list(_prepared(spec, profile, preprocessor, items, [path.stem for path in items]))
+    if isinstance(recipe, AudioPreprocess) and preprocessor is not None:
+        items, names = sound_items(recipe)
+        return list(_prepared(spec, profile, preprocessor, items, names))
     if not isinstance(recipe, TextPreprocess) or preprocessor is None:
         return []
     texts = bundled.texts()
@@ -118,9 +129,21 @@ def made_samples(
             arrays = {
                 tensor.name: _fill(spec, tensor, _shape(tensor, sizes), kind, rng)
                 for tensor in spec.inputs
-                if not tensor.skippable
+                if carried(tensor)
             }
             yield Sample(name=name, arrays=arrays, sizes=sizes)
+
+
+def sound_items(recipe: AudioPreprocess) -> tuple[list[Any], list[str]]:
+    """Return the bundled sounds and silence of an odd length, with their names."""
+    paths = bundled.sounds()
+    silence = np.zeros(max(recipe.shortest, recipe.rate // 8) + 1, np.float32)
+    return [*paths, (silence, recipe.rate)], [*(path.stem for path in paths), "silence"]
+
+
+def carried(tensor: TensorSpec) -> bool:
+    """Whether a sample has this input: a mask only where lengths do not tell it."""
+    return not tensor.skippable or tensor.padding == "fixed"
 
 
 def _prepared(
@@ -136,8 +159,7 @@ def _prepared(
         if isinstance(prepared, InputError):
             continue  # such as a text of which a tokenizer makes nothing
         batch = preprocessor.collate([prepared])
-        arrays = {tensor.name: batch[tensor.name][0]
-                  for tensor in spec.inputs if not tensor.skippable}  # fmt: skip
+        arrays = {tensor.name: batch[tensor.name][0] for tensor in spec.inputs if carried(tensor)}
         sizes = {
             size.name: arrays[tensor.name].shape[axis]
             for tensor in spec.inputs
@@ -168,8 +190,12 @@ def _fill(
     spec: ModelSpec, tensor: TensorSpec, shape: tuple[int, ...], kind: str, rng: np.random.Generator
 ) -> Array:
     """Return an array of a kind: `noise`, `low`, `high`, `extreme` (saturated noise)."""
+    if tensor.skippable:  # the second half is padding, but for what fills all
+        return (np.arange(shape[-1]) < shape[-1] // (1 if kind == "high" else 2)).astype(np.int64)
     if tensor.dtype == "int64":
         return _ids(spec, shape, kind, rng)
+    if isinstance(spec.preprocess, AudioPreprocess) and spec.preprocess.normalize:
+        return _waveform(shape, kind, rng)
     low, high = _bounds(spec, tensor)
     if kind == "noise":
         middle, spread = (high + low) / 2, (high - low) / 4
@@ -177,6 +203,20 @@ def _fill(
     if kind == "extreme":
         return np.where(rng.random(shape) < 0.5, low, high).astype(np.float32)
     return np.broadcast_to(low if kind == "low" else high, shape).astype(np.float32)
+
+
+def _waveform(shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> Array:
+    """Return samples of mean 0 and variance 1, as normalising leaves no others; silence for `low`.
+
+    `high` is a slow square wave, `extreme` is silence but for a few clicks.
+    """
+    time = np.arange(shape[-1])
+    values = {
+        "low": np.zeros(shape),
+        "high": np.where(time % 160 < 80, 1.0, -1.0),
+        "extreme": np.where(rng.random(shape) < 2e-3, rng.choice([-20.0, 20.0], shape), 0.0),
+    }
+    return values.get(kind, rng.standard_normal(shape)).astype(np.float32)
 
 
 def _bounds(spec: ModelSpec, tensor: TensorSpec) -> tuple[Array, Array]:

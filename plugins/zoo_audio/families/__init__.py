@@ -1,0 +1,1 @@
+"""Facts, key tables and rows, one file a paper. No torch."""
