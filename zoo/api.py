@@ -88,8 +88,8 @@ def load(
         name: What `resolve` takes, or a row.
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `float32`, `bfloat16`, `float16` or `float64`.
-        backend: `eager`, the network as it is, or one that exports it first and keeps the bundle
-            in the cache: `onnx`.
+        backend: `eager`, the network as it is; `compile`, as torch.compile makes it at the first
+            batch; or one that exports it first and keeps the bundle in the cache: `onnx`.
         weights: None for the row's own; `random` for seeded live weights without any network; or a
             folder or file.
         seed: Of random weights.
@@ -105,7 +105,7 @@ def load(
     """
     rows = (name,) if isinstance(name, ModelSpec) else resolve(name)
     encoders: list[Encoder]
-    if backend == "eager":
+    if backend in ("eager", "compile"):
         loading = _loading()
         encoders = [
             loading.load_row(
@@ -113,6 +113,10 @@ def load(
             )
             for row in rows
         ]
+        if backend == "compile":
+            from zoo.backends.compile import compiled
+
+            encoders = [compiled(encoder) for encoder in encoders]
     else:
         if str(dtype).removeprefix("torch.") not in ("float32", "fp32"):
             raise OptionError(f"backend={backend!r} runs in float32; dtype={dtype!r} does not fit.")
