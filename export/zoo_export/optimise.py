@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zoo_export.rows import rows
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -44,6 +46,9 @@ def optimise(model: ir.Model) -> None:
         rules.unsqueeze_unsqueeze_rule,
     ]
     common.InlinePass()(model)
+    # weights keep their layout until it is known who reads them: a Gemm takes them as they are
+    fold_constants_ir(model, onnx_shape_inference=True, should_fold=_unless_transposed)
+    rows(model)
     for _ in range(ROUNDS):
         fold_constants_ir(model, onnx_shape_inference=True)
         rewrite(model, kept)
@@ -61,6 +66,11 @@ def optimise(model: ir.Model) -> None:
         common.NameFixPass(),
     )(model)
     _name_nodes(model)
+
+
+def _unless_transposed(node: ir.Node) -> bool | None:
+    """Return False, which stops folding, for a transposition; None leaves the choice."""
+    return False if node.op_type == "Transpose" else None
 
 
 def _name_nodes(model: ir.Model) -> None:
