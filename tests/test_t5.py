@@ -87,6 +87,7 @@ def test_one_table_of_biases_serves_all_blocks() -> None:
         assert relative_error(net(ids, mask).pooled, other(ids, mask).pooled) > 0.01
 
 
+@torch.no_grad()
 def test_a_norm_subtracts_no_mean() -> None:
     net = net_of()
     x = torch.randn(2, 3, T5.width, dtype=torch.float64) + 3

@@ -19,6 +19,7 @@ from tests.exact import exact
 from tests.reference import make_live
 from zoo.encoder import Encoder
 from zoo_text.configs import TextConfig
+from zoo_text.deberta_config import DebertaConfig
 from zoo_text.t5_config import T5Config
 
 
@@ -87,12 +88,49 @@ _T5_KIND = Kind(
     tied=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"),
 )
 
+
+def _deberta(config: DebertaConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": config.vocab,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.hidden,
+        "position_buckets": config.buckets,
+        "max_position_embeddings": config.max_distance,
+        "layer_norm_eps": config.eps,
+        "max_relative_positions": -1,
+        "relative_attention": True,
+        "share_att_key": True,
+        "pos_att_type": "p2c|c2p",
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "legacy": False,
+    }
+
+
+DEBERTA = DebertaConfig(
+    vocab=48, width=32, depth=3, heads=4, hidden=64, buckets=8, max_distance=20,
+)  # fmt: skip
+
 KINDS: Mapping[str, Kind] = {
     "t5": _T5_KIND,
     "flan-t5": replace(
         _T5_KIND,
         tiny=replace(T5, gated=True, activation="gelu_tanh"),
         families=("flan-t5",),
+    ),
+    "deberta": Kind(
+        tiny=DEBERTA,
+        numbers=_deberta,
+        config=transformers.DebertaV2Config,
+        bare=transformers.DebertaV2Model,
+        headed=transformers.DebertaV2ForMaskedLM,
+        inner="deberta",
+        families=("deberta-v3",),
+        rounds=("transformers.models.deberta_v2.modeling_deberta_v2",),
+        tied=("lm_predictions.lm_head.decoder.weight",),
     ),
 }
 

@@ -9,7 +9,8 @@ from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.fields import Fields
 from zoo.spec import Family
 from zoo_text.configs import Activation, BertConfig, TextConfig
-from zoo_text.families import bert, distilbert, electra, roberta, t5, xlm_roberta
+from zoo_text.deberta_config import DebertaConfig
+from zoo_text.families import bert, deberta, distilbert, electra, roberta, t5, xlm_roberta
 from zoo_text.t5_config import T5Config
 
 
@@ -109,6 +110,36 @@ def _t5(fields: Fields) -> T5Config:
     )
 
 
+def _deberta(fields: Fields) -> DebertaConfig:
+    fields.require("relative_attention", True)
+    fields.require("share_att_key", True)
+    fields.require("position_biased_input", False)
+    fields.require("norm_rel_ebd", "layer_norm")
+    fields.require("pos_att_type", "p2c|c2p", "c2p|p2c", ["p2c", "c2p"], ["c2p", "p2c"])
+    fields.require("type_vocab_size", 0)
+    fields.require("conv_kernel_size", 0)
+    width = fields.integer("hidden_size", most=_MOST_WIDE)
+    fields.require("embedding_size", width)
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    longest = fields.integer("max_position_embeddings", 512, least=_SHORTEST, most=_MOST_ROWS)
+    stated = fields.get("max_relative_positions")  # -1: as many as positions
+    return DebertaConfig(
+        vocab=vocab,
+        width=width,
+        depth=fields.integer("num_hidden_layers", most=_MOST_BLOCKS),
+        heads=_heads(fields, "num_attention_heads", width),
+        hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
+        buckets=fields.integer("position_buckets", least=4, most=_MOST_WIDE),
+        max_distance=longest
+        if stated == -1
+        else fields.integer("max_relative_positions", longest, least=4, most=_MOST_ROWS),
+        eps=fields.positive("layer_norm_eps", 1e-7),
+        activation=_activation(fields, "hidden_act"),
+        pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
+        longest=longest,
+    )
+
+
 def _heads(fields: Fields, field: str, width: int) -> int:
     heads = fields.integer(field, most=_MOST_WIDE)
     if width % heads:
@@ -136,5 +167,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "xlm-roberta": Architecture(family=xlm_roberta.FAMILY, read=_bert),
     "distilbert": Architecture(family=distilbert.FAMILY, read=_distilbert),
     "electra": Architecture(family=electra.FAMILY, read=_bert),
+    "deberta-v2": Architecture(family=deberta.FAMILY, read=_deberta),
     "t5": Architecture(family=t5.FAMILY, read=_t5, ending=t5.ENDING),
 }

@@ -32,7 +32,12 @@ _WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_TOKENIZERS = {"tokenizer.json": (), "vocab.txt": (), "vocab.json": ("merges.txt",)}
+_TOKENIZERS = {
+    "tokenizer.json": (),
+    "vocab.txt": (),
+    "spm.model": (),
+    "vocab.json": ("merges.txt",),
+}
 _SENTENCE_BERT = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
@@ -140,8 +145,8 @@ def _tokenizer(files: RepoFiles, folder: str) -> tuple[tuple[str, ...], bool]:
     if not there:
         raise UnsupportedCheckpointError(
             f"{files.source} has no tokenizer.json, nor a vocabulary that says all "
-            "(vocab.txt, or vocab.json with merges.txt). Save its tokenizer with transformers "
-            "as tokenizer.json."
+            "(vocab.txt, spm.model, or vocab.json with merges.txt). Save its tokenizer with "
+            "transformers as tokenizer.json."
         )
     fields = read_optional(files, _join(folder, "tokenizer_config.json"))
     lower = fields.flag("do_lower_case", True)

@@ -11,6 +11,7 @@ from zoo_text.checkpoint import recognise
 from zoo_text.families import (
     bert,
     bge,
+    deberta,
     distilbert,
     e5,
     electra,
@@ -25,6 +26,7 @@ from zoo_text.families import (
 FAMILIES = (
     bert,
     bge,
+    deberta,
     distilbert,
     e5,
     electra,

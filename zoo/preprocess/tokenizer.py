@@ -1,8 +1,8 @@
 """Build a fast tokenizer out of the files that checkpoints ship. No torch.
 
-Three kinds: `tokenizer.json` (any kind, complete), a word-piece `vocab.txt` (BERT's), and
-`vocab.json` beside `merges.txt` (RoBERTa's byte-level pairs). The last two say nothing of special
-tokens; they get those of the authors' own tokenizers.
+Four kinds: `tokenizer.json` (any kind, complete), a word-piece `vocab.txt` (BERT's), `vocab.json`
+beside `merges.txt` (RoBERTa's byte-level pairs), and a SentencePiece `spm.model` (DeBERTa's). The
+last three say little or nothing of special tokens; they get those of the authors' own tokenizers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 from tokenizers.models import BPE, WordPiece
 
 from zoo.errors import FormatError
+from zoo.preprocess.sentencepiece import sentence_piece_tokenizer
 from zoo.spec import COMPANIONS
 
 _WORD_PIECE_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -26,7 +27,8 @@ def read_tokenizer(path: Path, *, lower: bool) -> Tokenizer:
     """Return the tokenizer of a file, with neither padding nor truncation.
 
     Args:
-        path: A `tokenizer.json`, `vocab.txt`, or `vocab.json` with `merges.txt` beside it.
+        path: A `tokenizer.json`, `vocab.txt`, `spm.model`, or `vocab.json` with `merges.txt` beside
+            it.
         lower: Lower-case and strip accents; only for `vocab.txt`, which does not say.
 
     Raises:
@@ -35,6 +37,8 @@ def read_tokenizer(path: Path, *, lower: bool) -> Tokenizer:
     with rust_errors(f"{path} is no tokenizer that can be read"):
         if path.name.endswith("vocab.txt"):
             tokenizer = _word_piece(path, lower=lower)
+        elif path.name.endswith("spm.model"):
+            tokenizer = _sentence_piece(path)
         elif path.name in COMPANIONS:
             tokenizer = _byte_pairs(path, path.with_name(COMPANIONS[path.name]))
         else:
@@ -78,6 +82,18 @@ def _word_piece(path: Path, *, lower: bool) -> Tokenizer:
         special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
     )
     tokenizer.add_special_tokens(list(_WORD_PIECE_SPECIAL))
+    return tokenizer
+
+
+def _sentence_piece(path: Path) -> Tokenizer:
+    tokenizer = sentence_piece_tokenizer(path.read_bytes())
+    vocab = tokenizer.get_vocab()
+    _require(path, vocab, _WORD_PIECE_SPECIAL[:-1])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(["[MASK]"])  # after the last piece, where the authors have it
     return tokenizer
 
 

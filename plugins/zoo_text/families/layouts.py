@@ -9,7 +9,7 @@ from __future__ import annotations
 from zoo.keys import KeyMap, Rule, drop, merge, move
 
 # Old TensorFlow names of a norm's scale and shift; google-bert's files still have them.
-_GAMMA_BETA = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
+GAMMA_BETA = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
 
 _EMBEDDINGS = (
     move("embeddings.word_embeddings.weight", "embeddings.words.weight"),
@@ -71,7 +71,7 @@ def _bert(name: str, pooler: Rule) -> KeyMap:
     return KeyMap(
         name=name,
         prefixes=("bert.", "roberta.", "electra."),
-        renames=_GAMMA_BETA,
+        renames=GAMMA_BETA,
         rules=(
             *_EMBEDDINGS,
             move("embeddings_project.{wb}", "project.{wb}"),
