@@ -192,7 +192,7 @@ def test_verify_refuses_a_runtime_whose_numbers_are_too_far(minilm: Path, run: Z
     ran = run("verify", minilm)
     assert ran.code == ParityError.exit_code == 3
     assert "REFUSED" in ran.out
-    assert "2 of 8 checks are refused on 'cpu'" in ran.err
+    assert "2 of 8 checks are refused" in ran.err
 
 
 def test_verify_refuses_a_tokenizer_that_makes_other_ids(

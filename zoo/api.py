@@ -7,15 +7,26 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
-from zoo.plugins import import_place
 from zoo.registry import Registry, default_registry
 from zoo.spec import ModelSpec, Space
+from zoo.targets import ONNX, target_of
 
 if TYPE_CHECKING:
     import torch
 
     from zoo.encoder import Encoder
     from zoo.joint import JointEncoder
+    from zoo.manifest import Precision
+
+# What dtype= means to a runtime of graphs.
+_PRECISIONS: dict[str, Precision] = {
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+}
 
 
 def list_models(
@@ -89,7 +100,9 @@ def load(
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `float32`, `bfloat16`, `float16` or `float64`.
         backend: `eager`, the network as it is; `compile`, as torch.compile makes it at the first
-            batch; or one that exports it first and keeps the bundle in the cache: `onnx`.
+            batch; or a target of `zoo export`, which exports it first and keeps the bundle in the
+            cache: `onnx`, or `tensorrt` and `tensorrt-rtx`, which run on a GPU, by default the
+            first.
         weights: None for the row's own; `random` for seeded live weights without any network; or a
             folder or file.
         seed: Of random weights.
@@ -118,12 +131,14 @@ def load(
 
             encoders = [compiled(encoder) for encoder in encoders]
     else:
-        if str(dtype).removeprefix("torch.") not in ("float32", "fp32"):
-            raise OptionError(f"backend={backend!r} runs in float32; dtype={dtype!r} does not fit.")
-        make = import_place(default_registry().target(backend))
+        target, precision = target_of(backend), _precision(backend, dtype)
+        where = None if str(device) == "cpu" and backend != ONNX else str(device)
         encoders = [
             open_encoder(
-                make(row, weights=weights, seed=seed, progress=progress), device=str(device)
+                target.bundle(
+                    row, precision=precision, weights=weights, seed=seed, progress=progress
+                ),
+                device=where,
             )
             for row in rows
         ]
@@ -141,6 +156,16 @@ def load(
     )
 
 
+def _precision(backend: str, dtype: object) -> Precision:
+    """Return the precision of a graph that a dtype means."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in _PRECISIONS:
+        raise OptionError(
+            f"backend={backend!r} runs in {', '.join(_PRECISIONS)}; dtype={dtype!r} does not fit."
+        )
+    return _PRECISIONS[name]
+
+
 def _loading() -> ModuleType:
     """Return `zoo.loading`, which imports torch."""
     try:
@@ -152,22 +177,35 @@ def _loading() -> ModuleType:
     return loading
 
 
-def open_encoder(path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Encoder:
+def open_encoder(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
+    runtime: str | None = None,
+    rebuild: bool = False,
+) -> Encoder:
     """Open a bundle that `zoo export` wrote: the same `encode`, without torch.
 
     Args:
         path: Its folder.
-        device: `cpu`, `cuda` or `cuda:1`.
+        device: `cpu`, `cuda` or `cuda:1`; by default `cpu`, of an engine the first GPU.
         threads: Of the processor; by default one a core.
+        runtime: `onnx` for the graph itself; by default the bundle's engine, if it has one.
+        rebuild: Whether its engine is built anew for this machine, and kept in the cache.
 
     Raises:
-        BundleError: It is not whole, has been changed, or was not proven.
+        BundleError: It is not whole, has been changed, was not proven, or its engine is for another
+            machine.
+        ParityError: The engine, which had not been run before, does not give what it must.
         OptionError: The device is not there.
-        MissingExtraError: onnxruntime is not installed.
+        MissingExtraError: The runtime is not installed.
     """
-    from zoo import runtime
+    from zoo import runtime as runtimes
 
-    return runtime.open_encoder(path, device=device, threads=threads)
+    return runtimes.open_encoder(
+        path, device=device, threads=threads, runtime=runtime, rebuild=rebuild
+    )
 
 
 def _known(registry: Registry, name: str) -> bool:

@@ -104,13 +104,17 @@ class Registry:
         ]
         return max(fitting)[1:] if fitting else None
 
+    def targets(self) -> dict[str, str]:
+        """Return what bundles can be made for: name to `module:attribute`."""
+        return {name: place for plugin in self.plugins for name, place in plugin.targets.items()}
+
     def target(self, name: str) -> str:
-        """Return the `module:attribute` that exports for a backend.
+        """Return the `module:attribute` of a target.
 
         Raises:
             OptionError: No plugin has that backend.
         """
-        targets = {key: place for plugin in self.plugins for key, place in plugin.targets.items()}
+        targets = self.targets()
         if name not in targets:
             raise OptionError(
                 f"There is no backend {name!r}. There are {', '.join(['eager', *sorted(targets)])}."

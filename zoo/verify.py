@@ -12,8 +12,9 @@ from zoo.bundle import GOLDEN, Bundle, open_bundle
 from zoo.encoder import Encoder
 from zoo.errors import BundleError, InputError
 from zoo.preprocess import Array
-from zoo.runtime import run_bundle
-from zoo.runtime.onnx import OnnxBackend
+from zoo.runtime import choose_runtime, run_bundle
+from zoo.runtime.graph import ArtefactBackend
+from zoo.runtime.proof import remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,22 @@ class Check:
         return self.error <= self.limit
 
 
-def verify(path: str | Path, *, device: str = "cpu", threads: int | None = None) -> list[Check]:
+def verify(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
+    runtime: str | None = None,
+) -> list[Check]:
     """Run a bundle's golden batches here and compare.
+
+    An engine that passes is opened without further proof on this machine.
 
     Args:
         path: The bundle.
         device: As for `zoo.open`.
         threads: As for `zoo.open`.
+        runtime: As for `zoo.open`.
 
     Returns:
         A check an output and batch, and for text one an input that the tokenizer made anew.
@@ -54,7 +64,20 @@ def verify(path: str | Path, *, device: str = "cpu", threads: int | None = None)
         OptionError: The device is not there.
     """
     bundle = open_bundle(path)
-    encoder = run_bundle(bundle, device=device, threads=threads)
+    chosen, engine = choose_runtime(bundle, runtime), bundle.manifest.engine
+    encoder = run_bundle(bundle, device=device, threads=threads, runtime=runtime, proven=True)
+    checks = golden_checks(bundle, encoder)
+    if chosen is not None and engine is not None and all(check.passed for check in checks):
+        remember(bundle, chosen.identity(engine, device), checks)
+    return checks
+
+
+def golden_checks(bundle: Bundle, encoder: Encoder) -> list[Check]:
+    """Run the golden batches of a bundle on its encoder and compare.
+
+    Raises:
+        BundleError: It has none.
+    """
     golden = _read(bundle)
     facts = bundle.manifest.golden
     checks = []
@@ -63,7 +86,7 @@ def verify(path: str | Path, *, device: str = "cpu", threads: int | None = None)
             tensor.name: golden[golden_key(case, "in", tensor.name)]
             for tensor in bundle.manifest.facts.inputs
         }
-        found = cast(OnnxBackend, encoder.backend).arrays(batch)
+        found = cast(ArtefactBackend, encoder.backend).arrays(batch)
         checks += [
             Check(
                 case=case,

@@ -14,8 +14,10 @@ from zoo.manifest import Golden, Manifest, Verdict
 from zoo.preprocess import Array, Preprocessor
 from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec
+from zoo.targets import EngineOptions, Target
 from zoo_export.binding import dynamic_dims
 from zoo_export.draft import Clock, Draft, bundled_preprocessor, traced
+from zoo_export.engine import add_engine
 from zoo_export.golden import write_golden
 from zoo_export.onnx import Exported
 from zoo_export.parity import OnnxCandidate, Profile, Report
@@ -81,6 +83,8 @@ def build_bundle(
     thorough: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    target: Target | None = None,
+    options: EngineOptions = EngineOptions(),  # noqa: B008  frozen
 ) -> Built:
     """Export a row and prove it.
 
@@ -94,6 +98,8 @@ def build_bundle(
         thorough: Whether the gate runs its costliest cases too.
         overwrite: Whether a bundle that is there already is replaced.
         progress: Whether downloads show a bar.
+        target: What makes an engine of the graph; None for the graph alone.
+        options: Of the engine.
 
     Raises:
         ParityError: The graph was not proven; it lies beside `place`, with the report.
@@ -104,6 +110,8 @@ def build_bundle(
     if row.export != "torch":
         raise OptionError(f"{row.name} is no network, so there is no graph of it.")
     toolchain()  # a missing package shows before anything is fetched
+    if target is not None:
+        target.check("float32", options)
     clock = Clock()
     with new_bundle(place, overwrite=overwrite) as folder:
         draft = traced(
@@ -118,6 +126,10 @@ def build_bundle(
         )
         draft = _judged(draft, thorough=thorough)
         clock.lap("parity")
+        _write_scopes(draft)
+        if target is not None and draft.passed:
+            draft = add_engine(draft, _manifest(draft, Golden(cases=0, limits={})), target, options)
+            clock.lap("engine")
         manifest = _packed(draft)
         clock.lap("pack")
         report = draft.verdict
@@ -161,7 +173,16 @@ def _packed(draft: Draft) -> Manifest:
         golden = write_golden(
             draft.row, draft.module, draft.preprocessor, draft.graph.outputs, folder
         )
-    manifest = Manifest(
+    manifest = _manifest(draft, golden)
+    (folder / PARITY).write_text(report.to_json() + "\n", encoding="utf-8")
+    (folder / README).write_text(readme(draft.row, manifest), encoding="utf-8")
+    return write_manifest(folder, manifest)
+
+
+def _manifest(draft: Draft, golden: Golden) -> Manifest:
+    """Return what the bundle says of itself so far."""
+    report = draft.verdict
+    return Manifest(
         facts=draft.facts,
         graph=draft.graph,
         weights=draft.origin,
@@ -172,11 +193,11 @@ def _packed(draft: Draft) -> Manifest:
         plan=draft.plan,
         engine=draft.engine,
     )
-    (folder / PARITY).write_text(report.to_json() + "\n", encoding="utf-8")
+
+
+def _write_scopes(draft: Draft) -> None:
     scopes = json.dumps(dict(draft.exported.scopes), indent=1)
-    (folder / SCOPES).write_text(scopes, encoding="utf-8")
-    (folder / README).write_text(readme(draft.row, manifest), encoding="utf-8")
-    return write_manifest(folder, manifest)
+    (draft.folder / SCOPES).write_text(scopes, encoding="utf-8")
 
 
 def _advice(draft: Draft) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +11,10 @@ import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json
 from zoo.cli.output import size as in_bytes
+from zoo.records import to_plain
+from zoo.targets import EngineOptions, target_of
 from zoo_export.binding import Size, Triple, profile_for
+from zoo_export.engine_options import engine_options
 
 
 class _TripleType(click.ParamType[Triple]):
@@ -58,7 +62,7 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
     ),
 )
 @click.argument("name")
-@click.option("--to", "target", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@engine_options
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the bundle; of a joint space, of one bundle a tower.")  # fmt: skip
 @click.option("--batch", type=_TripleType(), help="Samples. Default 1:1:8.")
@@ -81,6 +85,7 @@ def export(
     thorough: bool,
     overwrite: bool,
     as_json: bool,
+    options: EngineOptions,
 ) -> None:
     """Export the model NAME as a bundle that runs without torch, and prove it.
 
@@ -101,11 +106,15 @@ def export(
             weights=weights,
             thorough=thorough,
             overwrite=overwrite,
+            target=target_of(target),
+            options=replace(options, progress=not as_json),
         )
         built.append(done)
         if not as_json:
             total = sum(file.size for file in done.manifest.files.values())
             click.echo(done.report.line())
+            if done.manifest.engine is not None:
+                click.echo(done.manifest.engine.verdict.line)
             click.echo(f"{done.path}: {in_bytes(total)}, {done.nodes} nodes")
     if as_json:
         echo_json([
@@ -114,6 +123,7 @@ def export(
                 "target": target,
                 "path": str(done.path),
                 "verdict": done.manifest.verdict.line,
+                "engine": to_plain(done.manifest.engine),
                 "nodes": done.nodes,
                 "bytes": sum(file.size for file in done.manifest.files.values()),
                 "seconds": dict(done.seconds),

@@ -18,5 +18,9 @@ def zoo_commands() -> Mapping[str, str]:
 
 @hookimpl
 def zoo_targets() -> Mapping[str, str]:
-    """Return what `zoo.load(backend=...)` can ask for."""
-    return {"onnx": "zoo_export.cached:bundle"}
+    """Return what `zoo export --to` and `zoo.load(backend=...)` can ask for."""
+    return {
+        "onnx": "zoo_export.targets:ONNX_TARGET",
+        "tensorrt": "zoo_export.targets:TENSORRT_TARGET",
+        "tensorrt-rtx": "zoo_export.targets:TENSORRT_RTX_TARGET",
+    }

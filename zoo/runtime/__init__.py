@@ -3,36 +3,107 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zoo.bundle import MODEL, TOKENIZER, Bundle, open_bundle
+from zoo.bundle import TOKENIZER, Bundle, open_bundle
 from zoo.encoder import Encoder
+from zoo.errors import BundleError, OptionError
 from zoo.preprocess import preprocessor_for
-from zoo.runtime.onnx import OnnxBackend, open_session
+from zoo.runtime.onnx import onnx_backend
+from zoo.targets import ONNX, Runtime, runtime_of
+
+if TYPE_CHECKING:
+    from zoo.runtime.graph import ArtefactBackend
 
 
-def open_encoder(path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Encoder:
+def open_encoder(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
+    runtime: str | None = None,
+    rebuild: bool = False,
+) -> Encoder:
     """Open a bundle as an encoder.
 
     Args:
         path: Its folder.
-        device: `cpu`, `cuda` or `cuda:1`.
+        device: `cpu`, `cuda` or `cuda:1`; by default `cpu`, of an engine the first GPU.
         threads: Of the processor; by default one a core.
+        runtime: `onnx` for the graph itself; by default the bundle's engine, if it has one.
+        rebuild: Whether its engine is built anew for this machine, and kept in the cache.
 
     Raises:
-        BundleError: It is not whole, has been changed, or was not proven.
+        BundleError: It is not whole, has been changed, was not proven, or its engine is for another
+            machine.
+        ParityError: The engine, which had not been run before, does not give what it must.
         OptionError: The device is not there.
-        MissingExtraError: onnxruntime is not installed.
+        MissingExtraError: The runtime is not installed.
     """
-    return run_bundle(open_bundle(path), device=device, threads=threads)
+    bundle = open_bundle(path)
+    if rebuild:
+        from zoo.runtime.rebuild import rebuilt
+
+        bundle = rebuilt(bundle, device)
+    return run_bundle(bundle, device=device, threads=threads, runtime=runtime)
 
 
-def run_bundle(bundle: Bundle, *, device: str = "cpu", threads: int | None = None) -> Encoder:
-    """Return the encoder of a bundle that is open; see `open_encoder`."""
+def run_bundle(
+    bundle: Bundle,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
+    runtime: str | None = None,
+    proven: bool = False,
+) -> Encoder:
+    """Return the encoder of a bundle that is open; see `open_encoder`.
+
+    Args:
+        bundle: That is open.
+        device: As there.
+        threads: As there.
+        runtime: As there.
+        proven: Whether an engine that has not been run before is taken as it is: by who proves it.
+    """
+    engine = bundle.manifest.engine
+    chosen = choose_runtime(bundle, runtime)
+    if chosen is None or engine is None:
+        return _encoder(bundle, onnx_backend(bundle, device=device or "cpu", threads=threads))
+    encoder = _encoder(bundle, chosen.open(bundle, device=device, threads=threads))
+    if engine.verdict.outcome == "deferred" and not proven:
+        from zoo.runtime.proof import prove
+
+        prove(bundle, encoder, chosen.identity(engine, device))
+    return encoder
+
+
+def choose_runtime(bundle: Bundle, name: str | None) -> Runtime | None:
+    """Return what runs a bundle's engine, None for ONNX Runtime.
+
+    Args:
+        bundle: That is open.
+        name: What was asked for; None for the bundle's engine, if it has one.
+
+    Raises:
+        OptionError: The bundle has nothing for that runtime, or nothing installed runs its engine.
+        BundleError: The engine was refused.
+    """
+    engine = bundle.manifest.engine
+    if name == ONNX or (name is None and engine is None):
+        return None
+    if engine is None or name not in (None, engine.target):
+        there = ONNX if engine is None else f"{engine.target} and {ONNX}"
+        raise OptionError(f"{bundle.path} has nothing for {name!r}; it runs on {there}.")
+    if engine.verdict.outcome == "refused":
+        raise BundleError(f"The engine of {bundle.path} was refused: {engine.verdict.line}.")
+    return runtime_of(engine.target)
+
+
+def _encoder(bundle: Bundle, backend: ArtefactBackend) -> Encoder:
     facts = bundle.manifest.facts
-    session = open_session(bundle.path / MODEL, device=device, threads=threads)
     return Encoder(
         facts,
         preprocessor=preprocessor_for(facts, bundle.file(TOKENIZER)),
-        backend=OnnxBackend(session, facts, bundle.manifest.graph, device=device),
+        backend=backend,
         revision=bundle.manifest.weights.revision,
     )
