@@ -288,7 +288,7 @@ def test_a_report_of_a_refusal_survives_json_too() -> None:
 
 @pytest.mark.parametrize("text", ["{}", '{"format": "zoo-parity", "schema": 99}'])
 def test_what_is_no_report_of_this_schema_is_not_read(text: str) -> None:
-    with pytest.raises(ValueError, match="no parity report of schema 1"):
+    with pytest.raises(ValueError, match="no parity report of schema 2"):
         Report.from_json(text)
 
 

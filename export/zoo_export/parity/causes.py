@@ -16,16 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo.manifest import Precision
 from zoo.nn.activations import ACTIVATIONS
 from zoo.nn.attention import SelfAttention
 from zoo.preprocess import Array
+from zoo_export.parity.precisions import ROUNDINGS
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport, Finding
 from zoo_export.parity.taps import Boundary, Trace, Values, error, limit, tracing
 
 EPSILONS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 # Bits at the end of a float32's mantissa that are zero where a number was rounded on the way.
-ROUNDINGS = ((16, "bfloat16"), (13, "float16 or TF32"))
+ENDINGS = ((16, "bfloat16"), (13, "float16 or TF32"))
 CLEAR = 10.0  # times: a sample is right in one batch and wrong in another beyond doubt
 
 Fault = tuple[str, Callable[[Any], None]]
@@ -65,10 +67,18 @@ def explain_boundary(
     return found[0] if len(found) == 1 else ""
 
 
+def explain_overflow(precision: Precision, oracle: Array, values: Array) -> str:
+    """Return that numbers at a boundary are too large for a precision, or nothing."""
+    largest, end = float(np.abs(oracle).max(initial=0.0)), ROUNDINGS[precision].largest
+    if np.isfinite(values).all() or largest <= end:
+        return ""
+    return f"overflow: numbers reach {largest:.3g}, and {precision} ends at {end:.3g}"
+
+
 def _rounded(values: Array) -> str:
     """Return the narrower type whose numbers all values are, or nothing."""
     bits = values.astype(np.float32).view(np.uint32)
-    for zeros, name in ROUNDINGS:
+    for zeros, name in ENDINGS:
         if not (bits & np.uint32((1 << zeros) - 1)).any():
             return name
     return ""

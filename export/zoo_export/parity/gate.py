@@ -16,6 +16,7 @@ from zoo.spec import ModelSpec
 from zoo_export.parity.candidate import Candidate, measure_candidate
 from zoo_export.parity.eager import memory_short
 from zoo_export.parity.localise import localise
+from zoo_export.parity.precisions import limits_of
 from zoo_export.parity.profile import Profile
 from zoo_export.parity.reference import Reference, prepare
 from zoo_export.parity.report import CaseRecord, Report
@@ -86,13 +87,14 @@ def judge_against(
     candidates: Mapping[str, Candidate],
     *,
     layers: bool = False,
-    thresholds: Thresholds = DEFAULT,
+    thresholds: Thresholds | None = None,
 ) -> Report:
     """Judge candidates by a reference that has been run.
 
-    Where one fails, or with `layers`, one more run of it finds out where.
+    Where one fails, or with `layers`, one more run of it finds out where. The limits are those of
+    the reference's precision, unless others are given.
     """
-    report = _measured(reference, candidates).rejudge(thresholds)
+    report = _measured(reference, candidates).rejudge(thresholds or limits_of(reference.precision))
     clock = time.perf_counter()
     found = tuple(
         replace(judged, finding=localise(reference, candidates[judged.name], judged))
@@ -127,6 +129,8 @@ def _measured(reference: Reference, candidates: Mapping[str, Candidate]) -> Repo
         candidates=judged,
         seconds={**reference.seconds, **{c.name: c.seconds for c in judged}},
         versions=versions(),
+        precision=reference.precision,
+        measured_by=reference.measured_by,
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from zoo.manifest import Precision
 from zoo.preprocess import Batch
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.cases import Case, collate
-from zoo_export.parity.causes import explain_boundary, explain_rows
+from zoo_export.parity.causes import explain_boundary, explain_overflow, explain_rows
 from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import decibel
 from zoo_export.parity.reference import Reference
@@ -29,11 +30,11 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
         return cause
     samples = [reference.lattice.samples[row] for row in case.rows]
     batch = collate(reference.spec, samples, case.sizes)
-    oracle = _trace(reference, batch, torch.float64)
-    eager = _trace(reference, batch, torch.float32)
+    oracle = _trace(reference, batch, exact=True)
+    eager = _trace(reference, batch, exact=False)
     shapes = {boundary: value.shape for boundary, value in oracle.values.items()}
     values = candidate.taps(batch, shapes)
-    records, bad, good = _compare(oracle.values, eager.values, values)
+    records, bad, good = _compare(oracle.values, eager.values, values, reference.precision)
     if not records:
         return cause
     if bad is None:
@@ -44,7 +45,10 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
             text += " as far as it can be seen; what follows the last one differs"
         return Finding(module="", text=text, modules=tuple(records))
     module = _blamed(bad, values)
-    shown = explain_boundary(reference.module, module, bad, oracle, eager.values, values)
+    if reference.precision == "float32":
+        shown = explain_boundary(reference.module, module, bad, oracle, eager.values, values)
+    else:
+        shown = explain_overflow(reference.precision, oracle.values[bad], values[bad])
     before = records[[r.module + r.side for r in records].index(bad.module + bad.side)]
     text = _words(module, bad, good, before)
     if shown:
@@ -59,15 +63,16 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     )
 
 
-def _trace(reference: Reference, batch: Batch, dtype: torch.dtype) -> Trace:
-    module = reference.module if dtype == torch.float32 else reference.exact
+def _trace(reference: Reference, batch: Batch, *, exact: bool) -> Trace:
+    module = reference.exact if exact else reference.module
+    dtype = torch.float64 if exact else reference.dtype
     with tracing(module) as trace:
         forward(reference.spec, module, batch, dtype)
     return trace
 
 
 def _compare(
-    oracle: Values, eager: Values, values: Values
+    oracle: Values, eager: Values, values: Values, precision: Precision
 ) -> tuple[list[ModuleRecord], Boundary | None, Boundary | None]:
     """Return all boundaries, the first bad one and the last good one before it."""
     records: list[ModuleRecord] = []
@@ -75,7 +80,7 @@ def _compare(
     for boundary, exact in oracle.items():
         if boundary in values and boundary in eager:
             own, theirs = error(exact, eager[boundary]), error(exact, values[boundary])
-            wrong[boundary] = theirs > limit(own)
+            wrong[boundary] = theirs > limit(own, precision)
             records.append(
                 ModuleRecord(
                     module=boundary.module,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from zoo.manifest import Precision
 from zoo.preprocess import Array, Preprocessor
 from zoo.spec import ModelSpec
 from zoo_export.outputs import LEVEL
@@ -30,17 +31,20 @@ class Reference:
 
     Attributes:
         spec: The row.
-        module: Eager, in float32.
+        module: Eager, the yardstick.
         exact: The same in float64.
         outputs: Names of what is compared.
         preprocessor: Of the row, if there is one.
         lattice: Samples and cases.
         oracle: A sample's outputs in float64, each.
         scales: Output's name to what each sample's errors are relative to.
-        yardstick: Output's name to eager float32's distance, a sample each.
+        yardstick: Output's name to the yardstick's distance from the oracle, a sample each.
         dtypes: Output's name to the dtype that a candidate must give.
         largest: Tokens of the largest case that runs; None runs all.
         seconds: Part of the run to the time it took.
+        dtype: Of the yardstick's floating-point inputs.
+        precision: Of the yardstick and the candidates.
+        measured_by: What the yardstick is, in words.
     """
 
     spec: ModelSpec
@@ -55,6 +59,9 @@ class Reference:
     dtypes: dict[str, np.dtype[np.generic]]
     largest: int | None
     seconds: dict[str, float] = field(default_factory=dict)
+    dtype: torch.dtype = torch.float32
+    precision: Precision = "float32"
+    measured_by: str = "eager float32"
 
     @property
     def elements(self) -> dict[str, int]:
@@ -68,6 +75,13 @@ class Reference:
     def runs(self, case: Case) -> bool:
         """Whether a case is within the budget."""
         return self.largest is None or case.tokens <= self.largest
+
+    def measured(self, found: Sequence[Outputs]) -> dict[str, tuple[Measure, ...]]:
+        """Measure outputs of all samples, each run alone."""
+        return {
+            name: tuple(self.measure(name, i, arrays[name]) for i, arrays in enumerate(found))
+            for name in self.outputs
+        }
 
     def measure(self, output: str, sample: int, array: Array) -> Measure:
         """Measure one sample's output."""
@@ -128,10 +142,7 @@ def prepare(
         largest=largest,
         seconds=seconds,
     )
-    reference.yardstick = {
-        name: tuple(reference.measure(name, i, found[name]) for i, found in enumerate(eager))
-        for name in outputs
-    }
+    reference.yardstick = reference.measured(eager)
     return reference
 
 

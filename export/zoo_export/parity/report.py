@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from zoo.manifest import Precision
 from zoo_export.parity.metrics import Measure
 from zoo_export.parity.thresholds import DEFAULT, Thresholds
 from zoo_export.parity.verdict import (
@@ -18,7 +19,8 @@ from zoo_export.parity.verdict import (
     yardstick_faults,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+PROVEN = "proven"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,11 @@ class Report:
         thresholds: Limits that the verdict was made with.
         seconds: Part of the run to the time it took.
         versions: Of what computed.
+        precision: Of the candidates.
+        executed: `native`, or `emulated` where this machine has no operators of that precision.
+        structure: Of low precision: `proven` if the candidate is the float32 graph that passed plus
+            casts, else why that is not known; nothing in float32, where numbers prove it.
+        measured_by: What the yardstick is, in words.
     """
 
     model: str
@@ -129,6 +136,10 @@ class Report:
     thresholds: Thresholds = DEFAULT
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
+    precision: Precision = "float32"
+    executed: Literal["native", "emulated"] = "native"
+    structure: str = ""
+    measured_by: str = "eager float32"
 
     @property
     def passed(self) -> bool:
@@ -146,7 +157,7 @@ class Report:
         Args:
             thresholds: By default those of this version.
         """
-        limits = thresholds or DEFAULT
+        limits = thresholds or (DEFAULT if self.precision == "float32" else self.thresholds)
         if self.verdict == "deferred":
             return replace(self, thresholds=limits)
         names = ([case.name for case in self.cases], self.samples)
@@ -169,8 +180,9 @@ class Report:
             )
             for candidate in self.candidates
         )
-        faults = yardstick_faults(self.yardstick, limits)
+        faults = yardstick_faults(self.yardstick, limits, self.measured_by)
         good = not faults and bool(judged) and all(candidate.passed for candidate in judged)
+        good = good and self.structure in ("", PROVEN)
         return replace(
             self,
             thresholds=limits,
@@ -184,7 +196,10 @@ class Report:
         head = f"parity {self.verdict}: {self.model}"
         if self.verdict == "deferred" or self.reason:
             return f"{head}: {self.reason}"
-        return f"{head}: " + "; ".join(map(_summary, self.candidates)) + self._left_out()
+        words = [_summary(candidate, self.measured_by) for candidate in self.candidates]
+        if self.structure:
+            words.append(f"structure: {self.structure}")
+        return f"{head}: " + "; ".join(words) + self._left_out()
 
     def _left_out(self) -> str:
         return f"; {len(self.not_run)} cases not run" if self.not_run else ""
@@ -208,7 +223,7 @@ class Report:
         return report  # type: ignore[no-any-return]
 
 
-def _summary(candidate: CandidateReport) -> str:
+def _summary(candidate: CandidateReport, measured_by: str) -> str:
     """Return a candidate's verdict in a few words."""
     if candidate.faults:
         more = f" (and {len(candidate.faults) - 1} more)" if len(candidate.faults) > 1 else ""
@@ -217,8 +232,8 @@ def _summary(candidate: CandidateReport) -> str:
         return f"{candidate.name}: nothing was compared"
     worst = max(candidate.outputs, key=lambda output: output.worst)
     words = (
-        f"{candidate.name} {worst.output} {_db(worst.sqnr)}, {worst.ratio:.2f} of eager's error "
-        f"(limit {worst.limit:g})"
+        f"{candidate.name} {worst.output} {_db(worst.sqnr)}, {worst.ratio:.2f} of the error of "
+        f"{measured_by} (limit {worst.limit:g})"
     )
     if candidate.passed:
         return words

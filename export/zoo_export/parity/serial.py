@@ -42,6 +42,10 @@ def report_to_dict(report: Report) -> dict[str, Any]:
         "thresholds": report.thresholds.to_dict(),
         "seconds": dict(report.seconds),
         "versions": dict(report.versions),
+        "precision": report.precision,
+        "executed": report.executed,
+        "structure": report.structure,
+        "measured_by": report.measured_by,
     }
 
 
@@ -72,6 +76,10 @@ def report_from_dict(values: Mapping[str, Any]) -> Report:
         candidates=tuple(map(_candidate_from_dict, values["candidates"])),
         seconds=values["seconds"],
         versions=values["versions"],
+        precision=values["precision"],
+        executed=values["executed"],
+        structure=values["structure"],
+        measured_by=values["measured_by"],
     )
     return report.rejudge(Thresholds.from_dict(values["thresholds"]))
 

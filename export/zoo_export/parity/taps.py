@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.manifest import Precision
 from zoo.preprocess import Array
 from zoo_export.parity.metrics import rms
+from zoo_export.parity.precisions import ROUNDINGS
 
 # A boundary is wrong where the error is so many times eager float32's there: right graphs stay
 # below twice, see docs/parity.md.
 FACTOR = 3.0
-FLOOR = 2.0**-23  # a lookup is exact in eager; a graph may have rounded a folded constant
+# Units of rounding: a lookup is exact in eager; a graph may have rounded a folded constant.
+FLOOR = 2.0
 
 
 class Boundary(NamedTuple):
@@ -100,6 +103,6 @@ def error(oracle: Array, value: Array) -> float:
     return difference / size if size else (0.0 if difference == 0 else math.inf)
 
 
-def limit(yardstick: float) -> float:
-    """Return the largest error at a boundary where eager float32 has that one."""
-    return FACTOR * yardstick + FLOOR
+def limit(yardstick: float, precision: Precision = "float32") -> float:
+    """Return the largest error at a boundary where the yardstick has that one."""
+    return FACTOR * yardstick + FLOOR * ROUNDINGS[precision].unit

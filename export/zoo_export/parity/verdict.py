@@ -79,18 +79,16 @@ def pooled(measures: Iterable[Measure]) -> float:
 
 
 def yardstick_faults(
-    yardstick: Mapping[str, Sequence[Measure]], thresholds: Thresholds
+    yardstick: Mapping[str, Sequence[Measure]], thresholds: Thresholds, name: str = "eager float32"
 ) -> tuple[str, ...]:
-    """Return why eager float32 cannot be measured by, or nothing."""
+    """Return why a yardstick cannot be measured by, or nothing."""
     faults = []
     for output, measures in yardstick.items():
         if not all(measure.finite for measure in measures):
-            faults.append(
-                f"{output}: eager float32 is not finite, so nothing can be measured by it"
-            )
+            faults.append(f"{output}: {name} is not finite, so nothing can be measured by it")
         elif decibel(pooled(measures)) < thresholds.yardstick_db:
             faults.append(
-                f"{output}: eager float32 has {decibel(pooled(measures)):.0f} dB only, below "
+                f"{output}: {name} has {decibel(pooled(measures)):.0f} dB only, below "
                 f"{thresholds.yardstick_db:.0f} dB, so nothing can be measured by it"
             )
     return tuple(faults)
