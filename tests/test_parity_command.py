@@ -14,9 +14,10 @@ import zoo
 from tests.bundle_tools import BundleOf
 from tests.bundle_tools import bundle_of as bundle_of  # a fixture
 from tests.cli_tools import Zoo
+from tests.mutations.bench import reference
 from tests.test_parity_onnx import lost_bias
 from tests.tiny_rows import tiny_row
-from zoo_export.parity import Report
+from zoo_export.parity import Report, judge_against
 
 NAME = "all-minilm-l6-v2"
 
@@ -107,13 +108,153 @@ def test_what_cannot_be_judged_is_said(
     assert text in ran.err
 
 
-def test_a_joint_space_is_judged_by_its_towers(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """Return the command line, for which every name stands for a joint space of tiny towers."""
+    towers = tuple(map(tiny_row, ("clip-b16-image", "clip-b16-text")))
+    monkeypatch.setattr(zoo, "resolve", lambda name: towers)
+    return Zoo(capsys, monkeypatch)
+
+
+def test_a_joint_space_is_judged_tower_by_tower(
+    space: Zoo, bundle_of: BundleOf, tmp_path: Path
 ) -> None:
-    ran = Zoo(capsys, monkeypatch)("parity", "clip-b16", "--against", "float16")
+    for name in ("clip-b16-image", "clip-b16-text"):
+        (tmp_path / name).symlink_to(bundle_of(name))
+    json, junit, html = (tmp_path / name for name in ("report.json", "report.xml", "report.html"))
+
+    ran = space("parity", "clip-b16", "--against", tmp_path, "--weights", "random",
+                "--json", json, "--junit", junit, "--html", html)  # fmt: skip
+
+    lines = ran.out.splitlines()
+    assert ran.code == 0, ran.out + ran.err
+    assert lines[0].startswith("parity passed: clip-b16-image: clip-b16-image ")
+    assert lines[1].startswith("parity passed: clip-b16-text: clip-b16-text ")
+    assert Report.from_json((tmp_path / "report.clip-b16-text.json").read_text()).passed
+    assert len(ElementTree.parse(junit).findall("testsuite")) == 2
+    assert all(
+        f"<h1>{name}</h1>" in html.read_text() for name in ("clip-b16-image", "clip-b16-text")
+    )
+
+
+def test_one_graph_is_not_held_against_two_towers(space: Zoo, bundle_of: BundleOf) -> None:
+    ran = space("parity", "clip-b16", "--against", bundle_of("clip-b16-image"))
 
     assert ran.code == 1
     assert "clip-b16-image, clip-b16-text" in ran.err
+
+
+def test_several_candidates_stand_in_one_report(
+    run: Zoo, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    bundle, json = bundle_of(NAME), tmp_path / "report.json"
+    graph = changed(bundle, tmp_path)
+
+    ran = run("parity", bundle, "--against", bundle, "--against", graph, "--against", "float16",
+              "--json", json)  # fmt: skip
+
+    report = Report.from_json(json.read_text())
+    assert ran.code == 3
+    assert [(c.name, c.passed) for c in report.candidates] == [
+        (NAME, True), ("wrong.onnx", False), ("float16", False)
+    ]  # fmt: skip
+
+
+def test_candidates_of_one_name_are_told_apart(run: Zoo, bundle_of: BundleOf) -> None:
+    bundle = bundle_of(NAME)
+
+    ran = run("parity", bundle, "--against", bundle / "model.onnx", "--against",
+              bundle / "model.onnx")  # fmt: skip
+
+    assert ran.code == 0
+    assert "model.onnx (2)" in ran.out
+
+
+# of torch's own modules, as the compiler imports them
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_compiled_module_is_judged_at_every_shape(run: Zoo) -> None:
+    ran = run("parity", NAME, "--against", "compile", "--weights", "random")
+
+    assert ran.code == 0, ran.out
+    assert ran.out.startswith(f"parity passed: {NAME}: compile ")
+
+
+def test_graphs_for_other_sizes_are_judged_where_they_meet_or_not_at_all(
+    run: Zoo, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    bundle, json = bundle_of(NAME), tmp_path / "report.json"
+    for size in (2, 3):
+        model = onnx.load(bundle / "model.onnx")
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
+        onnx.save(model, tmp_path / f"batch{size}.onnx")
+
+    met = run("parity", bundle, "--against", bundle, "--against", tmp_path / "batch2.onnx",
+              "--json", json)  # fmt: skip
+    apart = run("parity", bundle, "--against", bundle, "--against", tmp_path / "batch2.onnx",
+                "--against", tmp_path / "batch3.onnx")  # fmt: skip
+
+    assert met.code == 0
+    assert {len(case.samples) for case in Report.from_json(json.read_text()).cases} == {2}
+    assert apart.code == 1
+    assert "batch3.onnx takes a batch of 3..3, the others of 2..2" in apart.err
+
+
+def test_a_repro_of_what_was_refused_is_written(
+    run: Zoo, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    graph = changed(bundle_of(NAME), tmp_path)
+
+    ran = run("parity", bundle_of(NAME), "--against", graph, "--repro", tmp_path / "repro")
+
+    assert ran.code == 3
+    assert (tmp_path / "repro" / "wrong.onnx" / "run.py").is_file()
+    assert f"repro: {tmp_path / 'repro' / 'wrong.onnx'}" in ran.err
+
+
+def test_a_report_is_judged_again_by_other_limits(run: Zoo, bundle_of: BundleOf,
+                                                  tmp_path: Path) -> None:  # fmt: skip
+    json = tmp_path / "report.json"
+    run("parity", bundle_of(NAME), "--json", json)
+
+    same = run("parity", "--rejudge", json)
+    strict = run("parity", "--rejudge", json, "--limit", "ratio=0.01", "--limit", "floor=0",
+                 "--limit", "peak_floor=0", "--json", tmp_path / "strict.json")  # fmt: skip
+
+    assert (same.code, strict.code) == (0, 3)
+    assert Report.from_json((tmp_path / "strict.json").read_text()).thresholds.floor == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("--rejudge", "FILE", "--limit", "ratios=2"), 1, "There is no limit 'ratios', only ratio"),
+        (("--rejudge", "FILE", "--limit", "row=big"), 1, "'row=big' must be as in row=2"),
+        (("--rejudge", "FILE", "--against", "compile"), 2, "--rejudge runs nothing"),
+        ((NAME, "--against", "compile", "--limit", "row=2"), 2, "--limit belongs to --rejudge"),
+        ((), 2, "Say which model"),
+    ],
+)
+def test_what_cannot_be_judged_again_is_said(
+    run: Zoo, tmp_path: Path, words: tuple[str, ...], code: int, text: str
+) -> None:
+    report = judge_against(reference(NAME), {})
+    (tmp_path / "report.json").write_text(report.to_json())
+
+    ran = run("parity", *(str(tmp_path / "report.json") if w == "FILE" else w for w in words))
+
+    assert ran.code == code
+    assert text in ran.err
+
+
+def test_a_file_that_is_no_report_is_not_judged(run: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+
+    ran = run("parity", "--rejudge", tmp_path / "other.json")
+
+    assert ran.code == 1
+    assert "no parity report of schema" in ran.err
 
 
 def test_outputs_of_other_names_are_told(run: Zoo, bundle_of: BundleOf, tmp_path: Path) -> None:
@@ -132,7 +273,7 @@ def test_outputs_of_other_names_are_told(run: Zoo, bundle_of: BundleOf, tmp_path
 
 def test_profiles_and_reports_need_no_torch() -> None:
     code = (
-        "import sys, zoo_export.parity.command, zoo_export.parity.junit; "
+        "import sys, zoo_export.parity.command, zoo_export.parity.junit, zoo_export.parity.html; "
         "from zoo_export.parity import Report, default_profile; "
         "raise SystemExit('torch' in sys.modules)"
     )

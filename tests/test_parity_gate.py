@@ -304,7 +304,7 @@ def test_junit_has_a_test_an_output_and_fails_where_the_report_does() -> None:
     base = reference(TEXT)
     candidates: dict[str, Candidate] = {"good": right(TEXT), "bad": Scaled(right(TEXT), 2.0)}
 
-    suites = ElementTree.fromstring(junit(judge_against(base, candidates)))
+    suites = ElementTree.fromstring(junit([judge_against(base, candidates)]))
 
     counts = {suite.get("name"): suite.get("failures") for suite in suites}
     assert counts == {f"{TEXT}: good": "0", f"{TEXT}: bad": "2"}

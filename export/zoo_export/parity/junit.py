@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from zoo_export.parity.report import CandidateReport, Report
 
 
-def junit(report: Report) -> str:
+def junit(reports: Sequence[Report]) -> str:
     """Return a test suite a candidate, a test an output and one for the structure."""
     root = ElementTree.Element("testsuites", name="parity")
+    for report in reports:
+        _report(root, report)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _report(root: ElementTree.Element, report: Report) -> None:
     for candidate in report.candidates:
         _suite(root, report, candidate)
     if not report.candidates or report.reason:
@@ -19,8 +27,6 @@ def junit(report: Report) -> str:
         )
         kind = "skipped" if report.verdict == "deferred" else "failure"
         ElementTree.SubElement(case, kind, message=report.reason)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _suite(root: ElementTree.Element, report: Report, candidate: CandidateReport) -> None:

@@ -1,9 +1,10 @@
-"""An ONNX file as a candidate, whoever made it: run on ONNX Runtime's CPU provider."""
+"""An ONNX file as a candidate, whoever made it, on ONNX Runtime."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from zoo.errors import MissingExtraError, OptionError
 from zoo.preprocess import Array, Preprocessor
+from zoo.runtime.onnx import open_session
+from zoo_export.parity.cutting import load_graph
 from zoo_export.parity.taps import Boundary, Values
 
 # Where torch's exporter notes the modules that a node comes from, outermost first.
@@ -20,12 +23,13 @@ QUIET = 3  # errors alone: warnings about initialisers that shape nothing are no
 
 
 class OnnxCandidate:
-    """A graph on the CPU.
+    """A graph on a device.
 
     Args:
         path: The file.
         scopes: Name of a node to the module that it comes from, where the file does not say.
         preprocessor: That the artefact prepares raw items with, if it has one.
+        device: `cpu`, `cuda` or `cuda:1`.
 
     Attributes:
         inputs: Names.
@@ -43,11 +47,15 @@ class OnnxCandidate:
         *,
         scopes: Mapping[str, str] | None = None,
         preprocessor: Preprocessor | None = None,
+        device: str = "cpu",
     ) -> None:
         self.path = path
         self.preprocessor = preprocessor
         self._scopes = scopes
-        self._session = _session(path, str(path))
+        # what runs elsewhere is opened by the runtime, which checks that all of it runs there
+        self._session = (
+            _session(path, str(path)) if device == "cpu" else open_session(path, device=device)
+        )
         self.shapes = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
         self.inputs = tuple(self.shapes)
         self.outputs = tuple(value.name for value in self._session.get_outputs())
@@ -58,31 +66,36 @@ class OnnxCandidate:
 
     def taps(self, batch: dict[str, Array], shapes: Mapping[Boundary, tuple[int, ...]]) -> Values:
         """Run once with the values that cross the boundaries of modules as further outputs."""
-        import onnx
-
-        model = onnx.load(str(self.path), load_external_data=False)
-        crossing = crossings(model.graph, self._scopes or node_scopes(model.graph), shapes)
-        wanted = dict.fromkeys(name for names in crossing.values() for name in names)
-        there = {value.name for value in (*model.graph.output, *model.graph.input)}
-        model.graph.output.extend(
-            onnx.helper.make_empty_tensor_value_info(name) for name in wanted if name not in there
-        )
+        crossing = self.crossings(shapes)
+        wanted = list(dict.fromkeys(name for names in crossing.values() for name in names))
         if not wanted:
             return {}  # neither the file nor anyone else says where its nodes come from
-        feeds = self._feeds(batch)
-        session = _session(self.path, model.SerializeToString())
-        inside = [name for name in wanted if name not in feeds]
-        values = {**feeds, **_run(session, inside, feeds)}
+        values = self.values(wanted, batch)
         found = {}
         for boundary, names in crossing.items():
-            fitting = [
-                values[name]
-                for name in names
-                if values[name].dtype.kind == "f" and values[name].shape == shapes[boundary]
-            ]
-            if len(fitting) == 1:  # of two that fit, nobody can say which is meant
-                found[boundary] = fitting[0].astype(np.float64)
+            name = fitting(names, values, shapes[boundary])
+            if name:
+                found[boundary] = values[name].reshape(shapes[boundary]).astype(np.float64)
         return found
+
+    def crossings(self, shapes: Mapping[Boundary, tuple[int, ...]]) -> dict[Boundary, list[str]]:
+        """Return the names of the values that cross boundaries of modules."""
+        graph = load_graph(self.path).graph
+        return crossings(graph, self._scopes or node_scopes(graph), shapes)
+
+    def values(self, names: Sequence[str], batch: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once with values from inside the graph as its outputs."""
+        import onnx
+
+        model = load_graph(self.path)
+        feeds = self._feeds(batch)
+        inside = [name for name in names if name not in feeds]
+        there = {value.name for value in model.graph.output}
+        model.graph.output.extend(
+            onnx.helper.make_empty_tensor_value_info(name) for name in inside if name not in there
+        )
+        session = _session(self.path, model.SerializeToString(), self._session.get_providers())
+        return {**feeds, **_run(session, inside, feeds)}
 
     def _feeds(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         missing = [name for name in self.inputs if name not in batch]
@@ -91,6 +104,35 @@ class OnnxCandidate:
                 f"{self.path.name} wants {', '.join(missing)}; the model has {', '.join(batch)}."
             )
         return {name: np.ascontiguousarray(batch[name]) for name in self.inputs}
+
+
+def fitting(names: Sequence[str], values: Mapping[str, Array], shape: tuple[int, ...]) -> str:
+    """Return the one value that passes a boundary, or nothing where nobody can say which it is.
+
+    It has the boundary's shape, or all its rows in one axis, as matrix products like them, or its
+    last axis in two, as attention does: the same numbers in the same order.
+    """
+    for fits in (_same, _rows, _split):
+        fit = [name for name in names
+               if values[name].dtype.kind == "f" and fits(values[name].shape, shape)]  # fmt: skip
+        if fit:
+            return fit[0] if len(fit) == 1 else ""
+    return ""
+
+
+def _same(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return shape == wanted
+
+
+def _rows(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return bool(wanted) and shape == (math.prod(wanted[:-1]), wanted[-1])
+
+
+def _split(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    if len(shape) != len(wanted) + 1 or shape[:-2] != wanted[:-1]:
+        return False
+    # with two axes of one size nobody can say which of them is which
+    return shape[-1] * shape[-2] == wanted[-1] and len({*shape[1:]}) == len(shape[1:])
 
 
 def node_scopes(graph: Any) -> dict[str, str]:  # noqa: ANN401  protobuf has no types
@@ -167,7 +209,14 @@ def _wrapper(scopes: Any, modules: set[str]) -> str:  # noqa: ANN401
     return max(counts, key=lambda prefix: counts[prefix])
 
 
-def _session(path: Path, source: str | bytes) -> Any:  # noqa: ANN401  onnxruntime has no types
+def open_bytes(folder: Path, model: bytes) -> Any:  # noqa: ANN401  onnxruntime has no types
+    """Return a session on the CPU of a model in memory, whose weights may lie in a folder."""
+    return _session(folder / "model", model)
+
+
+def _session(
+    path: Path, source: str | bytes, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> Any:  # noqa: ANN401  onnxruntime has no types
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -180,7 +229,7 @@ def _session(path: Path, source: str | bytes) -> Any:  # noqa: ANN401  onnxrunti
     if isinstance(source, bytes):
         options.add_session_config_entry(EXTERNAL_DATA, str(path.parent))
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=list(providers))
     except Exception as error:  # onnxruntime's own exceptions share no public base
         raise OptionError(f"ONNX Runtime cannot run {path}: {error}") from error
 

@@ -1,9 +1,8 @@
-"""What `zoo parity` was asked to judge: the model, the artefact, and the shapes of both."""
+"""What `zoo parity` was asked to judge: the model, the artefacts, and the shapes of both."""
 
 from __future__ import annotations
 
-import copy
-import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,23 +12,19 @@ from torch import nn
 
 import zoo
 from zoo.backends.eager import EagerBackend
-from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, read_manifest
+from zoo.bundle import MANIFEST, read_manifest
 from zoo.encoded import Encoded
 from zoo.encoder import Encoder
 from zoo.errors import OptionError
 from zoo.loading import load_row
-from zoo.manifest import Manifest
-from zoo.preprocess import preprocessor_for
-from zoo.spec import Dim, ModelSpec
+from zoo.spec import ModelSpec
 from zoo_export.binding import bind
 from zoo_export.outputs import named_outputs
 from zoo_export.parity.candidate import Candidate
-from zoo_export.parity.eager import TorchCandidate
-from zoo_export.parity.onnx_candidate import OnnxCandidate
+from zoo_export.parity.offers import Offer, offer
 from zoo_export.parity.profile import Profile, Range, default_profile
 from zoo_export.tracing import choose_outputs, example_inputs
 
-HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 RANDOM = "random, seed "  # as a bundle says whose weights it has
 
 
@@ -40,140 +35,111 @@ class Subject:
     Attributes:
         row: The model, bound to the profile.
         encoder: Eager, in float32.
-        label: Name of the candidate.
-        candidate: What is judged.
-        profile: Shapes that it is made for.
-        outputs: Names of what both give.
+        candidates: What is judged, by the names that the report gives them.
+        profile: Shapes that all of them are made for.
+        outputs: Names of what all of them give.
     """
 
     row: ModelSpec
     encoder: Encoder
-    label: str
-    candidate: Candidate
+    candidates: Mapping[str, Candidate]
     profile: Profile
     outputs: tuple[str, ...]
 
 
-def open_subject(name: str, against: str, weights: str | None) -> Subject:
-    """Load a model and open what is held against it.
+def open_subjects(name: str, against: Sequence[str], weights: str | None) -> Iterator[Subject]:
+    """Load a model, and open what is held against it; of a joint space, a tower at a time.
 
     Args:
-        name: A model, or the folder of a bundle.
-        against: An ONNX file, the folder of a bundle, `float16` or `bfloat16`.
+        name: A model, a joint space, or the folder of a bundle, which is judged itself if nothing
+            else is named.
+        against: As `offer` takes it. For a joint space a folder that holds a bundle a tower, as
+            `zoo export` writes it.
         weights: As for `zoo.load`; of a bundle, by default what it was made from.
 
     Raises:
         OptionError: There is no such thing to judge, or it does not fit the model.
     """
-    folder = Path(against)
-    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     seed = 0
     if Path(name, MANIFEST).is_file():
+        against = against or (name,)
         own = read_manifest(Path(name))
         name = own.facts.name
         if weights is None and own.weights.source.startswith(RANDOM):
             weights, seed = "random", int(own.weights.source.removeprefix(RANDOM))
-    row = _one_row(name)
-    if manifest is not None:
-        return _bundle(row, folder, manifest, weights, seed)
-    if against in HALVES:
-        return _half(row, against, weights)
-    if not folder.is_file():
-        raise OptionError(f"There is no file or bundle {against!r}; or say {' or '.join(HALVES)}.")
-    return _file(row, folder, weights)
-
-
-def _one_row(name: str) -> ModelSpec:
     rows = zoo.resolve(name)
-    if len(rows) > 1:
-        towers = ", ".join(row.name for row in rows)
-        raise OptionError(f"{name} is a joint space. Judge one of its towers: {towers}.")
-    return rows[0]
+    for row in rows:
+        mine = against if len(rows) == 1 else [_of_tower(row, rows, word) for word in against]
+        yield _subject(row, [offer(row, word) for word in mine], weights, seed)
 
 
-def _load(
-    row: ModelSpec, profile: Profile, weights: str | None, seed: int = 0
-) -> tuple[ModelSpec, Encoder, nn.Module]:
+def _of_tower(row: ModelSpec, rows: Sequence[ModelSpec], against: str) -> str:
+    """Return a tower's part of what is held against a joint space."""
+    path, at, device = against.partition("@")
+    if Path(path).is_file() or (Path(path) / MANIFEST).is_file():
+        towers = ", ".join(other.name for other in rows)
+        raise OptionError(f"{path} is one graph. Judge one of the towers by it: {towers}.")
+    return str(Path(path) / row.name) + at + device if Path(path).is_dir() else against
+
+
+def _subject(row: ModelSpec, offers: Sequence[Offer], weights: str | None, seed: int) -> Subject:
+    profile = _profile(row, offers)
     row = bind(row, profile)
     encoder = load_row(row, weights=weights, seed=seed)
-    return row, encoder, cast(EagerBackend, encoder.backend).module
-
-
-def _bundle(
-    row: ModelSpec, folder: Path, manifest: Manifest, weights: str | None, seed: int
-) -> Subject:
-    dims = (size for tensor in manifest.facts.inputs for size in tensor.shape)
-    profile = Profile(
-        ranges={
-            dim.name: Range(min=dim.min, typical=dim.typical, max=dim.max, multiple=dim.multiple)
-            for dim in dims
-            if isinstance(dim, Dim)
-        }
-    )
-    row, encoder, _ = _load(row, profile, weights, seed)
-    scopes = folder / SCOPES
-    tokenizer = folder / TOKENIZER
-    candidate = OnnxCandidate(
-        folder / MODEL,
-        scopes=json.loads(scopes.read_text(encoding="utf-8")) if scopes.is_file() else None,
-        preprocessor=preprocessor_for(manifest.facts, tokenizer if tokenizer.is_file() else None),
-    )
+    module = cast(EagerBackend, encoder.backend).module
+    outputs = _outputs(row, module, offers)
+    candidates: dict[str, Candidate] = {}
+    for one in offers:
+        candidates[_free(one.label, candidates)] = one.make(row, module, outputs)
     return Subject(
-        row=row,
-        encoder=encoder,
-        label=folder.name,
-        candidate=candidate,
-        profile=profile,
-        outputs=manifest.graph.outputs,
+        row=row, encoder=encoder, candidates=candidates, profile=profile, outputs=outputs
     )
 
 
-def _half(row: ModelSpec, name: str, weights: str | None) -> Subject:
-    profile = default_profile(row)
-    row, encoder, module = _load(row, profile, weights)
-    lowered = copy.deepcopy(module)
-    outputs, _ = choose_outputs(row, module, None)
-    dtype = HALVES[name]
-    return Subject(
-        row=row,
-        encoder=encoder,
-        label=name,
-        candidate=TorchCandidate(row, lowered.to(dtype), outputs, dtype=dtype),
-        profile=profile,
-        outputs=outputs,
-    )
+def _free(label: str, taken: Mapping[str, Candidate]) -> str:
+    """Return a label that no other candidate has: two bundles may have folders of one name."""
+    number = 2
+    free = label
+    while free in taken:
+        free, number = f"{label} ({number})", number + 1
+    return free
 
 
-def _file(row: ModelSpec, path: Path, weights: str | None) -> Subject:
-    candidate = OnnxCandidate(path)
-    profile = _narrowed(row, candidate)
-    row, encoder, module = _load(row, profile, weights)
-    with torch.inference_mode():
-        named = named_outputs(cast(Encoded, module(**example_inputs(row, {}))))
-    outputs = tuple(name for name in named if name in candidate.outputs)
-    if not outputs:
-        raise OptionError(
-            f"{path.name} gives {', '.join(candidate.outputs)}; the model gives "
-            f"{', '.join(named)}. Give an output the name of what it is."
-        )
-    return Subject(
-        row=row,
-        encoder=encoder,
-        label=path.name,
-        candidate=candidate,
-        profile=profile,
-        outputs=outputs,
-    )
-
-
-def _narrowed(row: ModelSpec, candidate: OnnxCandidate) -> Profile:
-    """Return the default profile, or a graph's only size where an axis of it is fixed."""
-    ranges = dict(default_profile(row).ranges)
-    for tensor in row.inputs:
-        shape = candidate.shapes.get(tensor.name, ())
-        for size, there in zip(tensor.shape, shape, strict=False):
-            if isinstance(size, Dim) and isinstance(there, int):
-                ranges[size.name] = Range(
-                    min=there, typical=there, max=there, multiple=size.multiple
+def _profile(row: ModelSpec, offers: Sequence[Offer]) -> Profile:
+    """Return the shapes that all take: of the first bundle, or the default ones, less the rest."""
+    bundles = [one for one in offers if one.manifest is not None]
+    ranges = dict(bundles[0].ranges if bundles else default_profile(row).ranges)
+    for one in offers:
+        for axis, theirs in one.ranges.items():
+            ours = ranges.get(axis, theirs)
+            least, most = max(ours.min, theirs.min), min(ours.max, theirs.max)
+            if theirs.fixed and not bundles:
+                least = most = theirs.min  # the default is only a default
+            if least > most:
+                raise OptionError(
+                    f"{one.label} takes a {axis} of {theirs.min}..{theirs.max}, the others of "
+                    f"{ours.min}..{ours.max}. Judge them one at a time."
                 )
+            typical = min(max(ours.typical, least), most)
+            ranges[axis] = Range(min=least, typical=typical, max=most, multiple=theirs.multiple)
     return Profile(ranges=ranges)
+
+
+def _outputs(row: ModelSpec, module: nn.Module, offers: Sequence[Offer]) -> tuple[str, ...]:
+    """Return what the network and all candidates give."""
+    if all(one.outputs is None for one in offers):
+        return choose_outputs(row, module, None)[0]
+    bundles = [one for one in offers if one.manifest is not None]
+    if bundles and len(offers) == 1 and bundles[0].outputs is not None:
+        return bundles[0].outputs
+    with torch.inference_mode():
+        named = list(named_outputs(cast(Encoded, module(**example_inputs(row, {})))))
+    for one in offers:
+        found = [name for name in named if one.outputs is None or name in one.outputs]
+        if not found:
+            raise OptionError(
+                f"{one.label} gives {', '.join(one.outputs or ())}; the model gives "
+                f"{', '.join(named)}. Give an output the name of what it is."
+            )
+        named = found
+    return tuple(named)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 # A sum of rounded products is no better in one order than in another, so a right graph errs about
@@ -42,6 +42,29 @@ class Thresholds:
     def ratio(self, elements: int) -> float:
         """Return k, the largest ratio of pooled errors, for a number of pooled elements."""
         return next(k for below, k in self.ratios if elements < below)
+
+    def changed(self, words: Sequence[str]) -> Self:
+        """Return limits of which some are others.
+
+        Args:
+            words: `NAME=NUMBER` each; `ratio` is k for any number of elements.
+
+        Raises:
+            ValueError: There is no such limit, or it is no number.
+        """
+        names = ("ratio", *(field.name for field in fields(self) if field.name != "ratios"))
+        values: dict[str, Any] = {}
+        for word in words:
+            name, _, number = word.partition("=")
+            if name not in names:
+                raise ValueError(f"There is no limit {name!r}, only {', '.join(names)}.")
+            try:
+                values[name] = float(number)
+            except ValueError:
+                raise ValueError(f"{word!r} must be as in {name}=2.") from None
+        if "ratio" in values:
+            values["ratios"] = ((10**18, values.pop("ratio")),)
+        return replace(self, **values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,6 +121,41 @@ def used(
     return max(shares)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How near one output of one answer came to its limits.
+
+    Attributes:
+        row: The answer.
+        output: Its output.
+        measure: Its distance from the oracle.
+        share: Largest part of a limit that it used up; above 1 it is refused.
+        kind: Which limit: `row`, `vector` or `peak`.
+    """
+
+    row: Row
+    output: str
+    measure: Measure
+    share: float
+    kind: str
+
+
+def uses(
+    rows: Sequence[Row],
+    yardstick: Mapping[str, Sequence[Measure]],
+    elements: Mapping[str, int],
+    thresholds: Thresholds,
+) -> Iterator[Use]:
+    """Yield what every output of every answer used up of its limits."""
+    for output, measures in yardstick.items():
+        bases, k = _bases(measures), thresholds.ratio(elements[output])
+        for row in rows:
+            if output in row.outputs:
+                measure, own = row.outputs[output], measures[row.sample]
+                share, kind = used(measure, own, bases, k=k, thresholds=thresholds)
+                yield Use(row=row, output=output, measure=measure, share=share, kind=kind)
+
+
 def judge_output(
     output: str,
     rows: Sequence[Row],
@@ -172,6 +207,24 @@ def judge_output(
     )
 
 
+def allowances(
+    yardstick: Sequence[Measure], elements: int, thresholds: Thresholds
+) -> list[dict[str, float]]:
+    """Return what each sample's answer may err by itself: `error`, `vector` and `peak`.
+
+    The error's limit is the pooled one: wherever that is broken, it is by some answer.
+    """
+    bases, k = _bases(yardstick), thresholds.ratio(elements)
+    return [
+        {
+            "error": k * max(bases["row"], own.error) + thresholds.floor,
+            "vector": thresholds.vector * k * max(bases["vector"], own.vector) + thresholds.floor,
+            "peak": thresholds.peak * k * max(bases["peak"], own.peak) + thresholds.peak_floor,
+        }
+        for own in yardstick
+    ]
+
+
 def failing(
     rows: Sequence[Row],
     yardstick: Mapping[str, Sequence[Measure]],
@@ -180,16 +233,13 @@ def failing(
 ) -> list[Row]:
     """Return the answers that are worse than the pooled limit, each by itself."""
     limits = {
-        output: [
-            thresholds.ratio(elements[output]) * max(pooled(measures), own.error) + thresholds.floor
-            for own in measures
-        ]
+        output: allowances(measures, elements[output], thresholds)
         for output, measures in yardstick.items()
     }
     return [
         row
         for row in rows
-        if any(m.error > limits[output][row.sample] for output, m in row.outputs.items())
+        if any(m.error > limits[output][row.sample]["error"] for output, m in row.outputs.items())
     ]
 
 
