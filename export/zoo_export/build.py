@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zoo.bundle import PARITY, README, SCOPES, new_bundle, write_manifest
 from zoo.errors import OptionError, ParityError
-from zoo.manifest import Golden, Manifest, Verdict
+from zoo.manifest import Golden, Manifest, Precision, Verdict
 from zoo.preprocess import Array, Preprocessor
 from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec
@@ -19,15 +19,18 @@ from zoo_export.binding import dynamic_dims
 from zoo_export.draft import Clock, Draft, bundled_preprocessor, traced
 from zoo_export.engine import add_engine
 from zoo_export.golden import write_golden
+from zoo_export.lowered import lowered
 from zoo_export.onnx import Exported
 from zoo_export.parity import OnnxCandidate, Profile, Report
 from zoo_export.parity.gate import deferred, judge_against
 from zoo_export.parity.reference import prepare
+from zoo_export.parity.repro import write_repros
 from zoo_export.parity.taps import Boundary, Values
 from zoo_export.provenance import toolchain
 from zoo_export.readme import readme
 
 REJECTED = ".rejected"
+REPRO = "repro"  # in the folder of a graph that was refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,9 @@ def build_bundle(
     *,
     profile: Profile,
     outputs: Sequence[str] | None = None,
+    precision: Precision = "float32",
+    keep: Sequence[str] = (),
+    fix: bool = False,
     weights: str | Path | None = None,
     seed: int = 0,
     thorough: bool = False,
@@ -93,6 +99,10 @@ def build_bundle(
         place: Folder of the bundle.
         profile: Shapes that it is made for and proven on.
         outputs: Arrays that the graph gives; by default pooled vectors and tokens.
+        precision: Of the graph. Below float32 it is the float32 graph, once that has passed, plus
+            casts.
+        keep: Patterns of modules that then stay in float32.
+        fix: Whether to look for more such modules, if the graph does not pass without.
         weights: As for `zoo.load`.
         seed: Of random weights.
         thorough: Whether the gate runs its costliest cases too.
@@ -109,9 +119,11 @@ def build_bundle(
     """
     if row.export != "torch":
         raise OptionError(f"{row.name} is no network, so there is no graph of it.")
+    if precision == "float32" and (keep or fix):
+        raise OptionError("A float32 graph has nothing to keep in float32.")
     toolchain()  # a missing package shows before anything is fetched
     if target is not None:
-        target.check("float32", options)
+        target.check(precision, options)
     clock = Clock()
     with new_bundle(place, overwrite=overwrite) as folder:
         draft = traced(
@@ -126,6 +138,9 @@ def build_bundle(
         )
         draft = _judged(draft, thorough=thorough)
         clock.lap("parity")
+        if precision != "float32":
+            draft = lowered(draft, precision, keep=keep, fix=fix)
+            clock.lap("precision")
         _write_scopes(draft)
         if target is not None and draft.passed:
             draft = add_engine(draft, _manifest(draft, Golden(cases=0, limits={})), target, options)
@@ -134,9 +149,9 @@ def build_bundle(
         clock.lap("pack")
         report = draft.verdict
         if not report.passed:
-            raise ParityError(
-                f"{report.line()}. It lies in {_reject(folder, place)}.{_advice(draft)}"
-            )
+            rejected = _reject(folder, place)
+            _write_repro(draft, rejected)
+            raise ParityError(f"{report.line()}. It lies in {rejected}.{_advice(draft)}")
     return Built(
         path=place,
         manifest=manifest,
@@ -171,7 +186,12 @@ def _packed(draft: Draft) -> Manifest:
     golden = Golden(cases=0, limits={})
     if report.passed:
         golden = write_golden(
-            draft.row, draft.module, draft.preprocessor, draft.graph.outputs, folder
+            draft.row,
+            draft.module,
+            draft.preprocessor,
+            draft.graph.outputs,
+            folder,
+            low=None if draft.plan is None else draft.reference,
         )
     manifest = _manifest(draft, golden)
     (folder / PARITY).write_text(report.to_json() + "\n", encoding="utf-8")
@@ -186,7 +206,7 @@ def _manifest(draft: Draft, golden: Golden) -> Manifest:
         facts=draft.facts,
         graph=draft.graph,
         weights=draft.origin,
-        verdict=Verdict(outcome=report.verdict, line=report.line()),
+        verdict=Verdict(outcome=report.verdict, line=report.line(), executed=report.executed),
         golden=golden,
         recipe_sha256=draft.facts.recipe_sha256(),
         toolchain=toolchain(),
@@ -217,3 +237,10 @@ def _reject(folder: Path, place: Path) -> Path:
         for path in folder.iterdir():
             shutil.move(path, target / path.name)
     return rejected
+
+
+def _write_repro(draft: Draft, rejected: Path) -> None:
+    """Put what shows the error beside a float32 graph that was refused."""
+    if draft.reference is not None and draft.plan is None:
+        graph = OnnxCandidate(rejected / MODEL, scopes=draft.exported.scopes)
+        list(write_repros(draft.reference, draft.verdict, {"onnx": graph}, rejected / REPRO))

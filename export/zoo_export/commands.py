@@ -11,10 +11,12 @@ import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json
 from zoo.cli.output import size as in_bytes
+from zoo.manifest import Precision
 from zoo.records import to_plain
 from zoo.targets import EngineOptions, target_of
 from zoo_export.binding import Size, Triple, profile_for
 from zoo_export.engine_options import engine_options
+from zoo_export.precision_options import plan_line, precision_options
 
 
 class _TripleType(click.ParamType[Triple]):
@@ -69,6 +71,7 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
 @click.option("--length", type=_TripleType(), help="Tokens. Default 1:128:512, or the row's.")
 @click.option("--size", type=_SizeType(), help="Pixels of images. Default the row's own size.")
 @click.option("--outputs", help="Of pooled, tokens, prefix, pyramid. Default pooled,tokens.")
+@precision_options
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--thorough", is_flag=True, help="Prove the costliest cases too.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
@@ -81,6 +84,9 @@ def export(
     length: Triple | None,
     size: tuple[Size, Size, Size] | None,
     outputs: str | None,
+    precision: Precision,
+    keep: tuple[str, ...],
+    fix: bool,
     weights: str | None,
     thorough: bool,
     overwrite: bool,
@@ -103,6 +109,9 @@ def export(
             out if len(rows) == 1 else out / row.name,
             profile=profile,
             outputs=None if outputs is None else [word.strip() for word in outputs.split(",")],
+            precision=precision,
+            keep=keep,
+            fix=fix,
             weights=weights,
             thorough=thorough,
             overwrite=overwrite,
@@ -113,6 +122,8 @@ def export(
         if not as_json:
             total = sum(file.size for file in done.manifest.files.values())
             click.echo(done.report.line())
+            if done.manifest.plan is not None:
+                click.echo(plan_line(done.manifest.plan))
             if done.manifest.engine is not None:
                 click.echo(done.manifest.engine.verdict.line)
             click.echo(f"{done.path}: {in_bytes(total)}, {done.nodes} nodes")
@@ -121,6 +132,7 @@ def export(
             {
                 "model": done.manifest.facts.name,
                 "target": target,
+                "precision": done.manifest.graph.dtype,
                 "path": str(done.path),
                 "verdict": done.manifest.verdict.line,
                 "engine": to_plain(done.manifest.engine),

@@ -16,16 +16,23 @@ from zoo.bundle import GOLDEN
 from zoo.errors import InputError
 from zoo.manifest import Golden
 from zoo.preprocess import Array, Batch, Preprocessor
-from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
+from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess, WordPreprocess
 from zoo.verify import golden_key, relative_error
 from zoo_export.binding import dynamic_dims
 from zoo_export.parity.eager import arrays, forward, in_float64
+from zoo_export.parity.precisions import ROUNDINGS
+from zoo_export.parity.reference import Reference
 
 # Another machine sums in another order. Its error may be this many times that of eager float32
 # here; the floor is a few units of float32's rounding, for outputs that eager gets nearly exactly.
 # A GPU that rounds to TF32 is a hundred times above.
 ALLOWED = 8
 FLOOR = 1e-6
+
+# In low precision most of an error is rounding that is the same everywhere, and structure has been
+# proven: the gate's own factor, with room for sums that hardware rounds as it goes.
+ALLOWED_LOW = 4
+FLOOR_LOW = 2  # units of rounding
 
 
 def write_golden(
@@ -34,6 +41,8 @@ def write_golden(
     preprocessor: Preprocessor,
     outputs: Sequence[str],
     folder: Path,
+    *,
+    low: Reference | None = None,
 ) -> Golden:
     """Write golden.safetensors: inputs, and outputs computed in float64.
 
@@ -43,7 +52,13 @@ def write_golden(
         preprocessor: Of the bound row.
         outputs: Names of the arrays that the graph gives.
         folder: Of the bundle.
+        low: What a graph of low precision was judged by.
     """
+    allowed, floor, eager_dtype = ALLOWED, FLOOR, torch.float32
+    eager_module = module
+    if low is not None:
+        allowed, floor = ALLOWED_LOW, FLOOR_LOW * ROUNDINGS[low.precision].unit
+        eager_module, eager_dtype = low.module, low.dtype
     oracle = in_float64(module)
     tensors: dict[str, Array] = {}
     limits = dict.fromkeys(outputs, FLOOR)
@@ -51,20 +66,20 @@ def write_golden(
     for case, items in enumerate(chosen):
         batch = _batch(preprocessor, items)
         exact = arrays(forward(row, oracle, batch, torch.float64), outputs)
-        eager = arrays(forward(row, module, batch, torch.float32), outputs)
+        eager = arrays(forward(row, eager_module, batch, eager_dtype), outputs)
         for name, array in batch.items():
             tensors[golden_key(case, "in", name)] = array
         for name in outputs:
-            limits[name] = max(
-                limits[name], ALLOWED * relative_error(eager[name], exact[name]) + FLOOR
-            )
+            least = floor if eager[name].dtype.kind == "f" else FLOOR
+            error = relative_error(eager[name], exact[name])
+            limits[name] = max(limits[name], allowed * error + least)
             tensors[golden_key(case, "out", name)] = exact[name].astype(eager[name].dtype)
     # safetensors writes memory as it lies, whatever the strides
     (folder / GOLDEN).write_bytes(
         save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
     )
     texts: tuple[tuple[str, ...], ...] = ()
-    if isinstance(row.preprocess, TextPreprocess):
+    if isinstance(row.preprocess, TextPreprocess | WordPreprocess):
         texts = tuple(tuple(items) for items in chosen)
     return Golden(cases=len(chosen), limits=limits, texts=texts)
 
@@ -72,7 +87,7 @@ def write_golden(
 def golden_items(row: ModelSpec, preprocessor: Preprocessor) -> list[list[Any]]:
     """Return the items of two batches: the smallest that the profile allows, and one of three."""
     everything: Sequence[Any] = samples.images()
-    if isinstance(row.preprocess, TextPreprocess):
+    if isinstance(row.preprocess, TextPreprocess | WordPreprocess):
         everything = samples.texts()
     elif isinstance(row.preprocess, AudioPreprocess):
         everything = samples.sounds()

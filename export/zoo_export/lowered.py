@@ -25,8 +25,6 @@ from zoo_export.precision.plan import make_plan
 from zoo_export.precision.ranges import measure_ranges
 from zoo_export.precision.sensitive import search
 
-CANDIDATE = "onnx"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Try:
@@ -78,7 +76,7 @@ def lowered(draft: Draft, dtype: Low, *, keep: Sequence[str] = (), fix: bool = F
             scopes = lower(model, plan, draft.exported.scopes)
             graph.save(model, path)
             low = fitting_reference(plain, reference, path, scopes)
-            report = judge_low(low, path, name=CANDIDATE, scopes=scopes, twin=twin)
+            report = judge_low(low, path, name=f"onnx {dtype}, emulated", scopes=scopes, twin=twin)
             exported = Exported(path=path, nodes=len(model.graph), scopes=scopes)
             return _Try(plan=plan, exported=exported, reference=low, report=report)
 

@@ -216,6 +216,12 @@ def onnx_backend(
         MissingExtraError: onnxruntime is not installed.
     """
     facts, graph = bundle.manifest.facts, bundle.manifest.graph
+    if graph.dtype == "bfloat16" and device == "cpu":
+        raise OptionError(
+            f"{bundle.path} computes in bfloat16, for which ONNX Runtime has no operators on a "
+            "processor. Run it on a GPU (device='cuda'), where `zoo verify` proves it, or export "
+            "it with --precision fp16 or fp32."
+        )
     options = None
     if tensorrt:
         folder = cache_root() / "tensorrt-provider"
