@@ -17,7 +17,15 @@ from zoo.spec import Dim, ImagePreprocess, ModelSpec, OutputName, TextPreprocess
 
 ROOT = Path(__file__).parent.parent
 ROWS = [row for row in default_registry() if row.name]
-LICENSES = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-nc-4.0", "none", "unknown"}
+LICENSES = {
+    "apache-2.0",
+    "mit",
+    "dinov3-license",
+    "bsd-3-clause",
+    "cc-by-nc-4.0",
+    "none",
+    "unknown",
+}
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

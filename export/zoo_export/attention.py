@@ -55,17 +55,20 @@ class PlainAttention(nn.Module):
         lowest = x.new_full((), torch.finfo(x.dtype).min)
         if mask is not None and mask.is_floating_point():
             # (B / W, W, H, N, N): the mask itself is not copied for every W samples
-            scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask).flatten(0, 1)
+            scores = (scores.reshape(-1, mask.shape[0], *scores.shape[1:]) + mask).flatten(0, 1)
         elif mask is not None:
             scores = scores + torch.where(mask, x.new_zeros(()), lowest)
         if self.causal:
             scores = scores + lowest.expand(tokens, tokens).triu(1)
         return self._mixed(scores, x)
 
-    def first_tokens(self, x: Tensor, count: int, rope: Rope | None = None) -> Tensor:
+    def first_tokens(
+        self, x: Tensor, count: int, mask: Tensor | None = None, rope: Rope | None = None
+    ) -> Tensor:
         """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
         first = None if rope is None else (rope[0][:count], rope[1][:count])
-        return self._mixed(self._scores(x[:, :count], x, first, rope), x)
+        scores = self._scores(x[:, :count], x, first, rope)  # (B, H, count, N)
+        return self._mixed(scores if mask is None else scores + mask[:, :, :count], x)
 
     def _scores(self, x: Tensor, keys: Tensor, q_rope: Rope | None, k_rope: Rope | None) -> Tensor:
         """(B, M, D), (B, N, D) -> (B, H, M, N), scaled."""

@@ -7,23 +7,38 @@ from collections.abc import Iterable
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
-from zoo_vision.families import deit, dino, dinov2, ijepa, mae, moco_v3, resnet, swin, vit
+from zoo_vision.beit_checkpoint import beit_checkpoint
+from zoo_vision.families import (
+    beit,
+    deit,
+    dino,
+    dinov2,
+    dinov3,
+    ijepa,
+    mae,
+    moco_v3,
+    resnet,
+    swin,
+    vit,
+)
 from zoo_vision.resnet_checkpoint import resnet_checkpoint
 from zoo_vision.swin_checkpoint import swin_checkpoint
 from zoo_vision.vit_checkpoint import vit_checkpoint
+
+FAMILIES = (vit, deit, dino, dinov2, dinov3, mae, moco_v3, ijepa, beit, resnet, swin)
 
 
 @hookimpl
 def zoo_models() -> Iterable[ModelSpec]:
     """Return all rows of this package."""
-    for family in (vit, deit, dino, dinov2, mae, moco_v3, ijepa, resnet, swin):
+    for family in FAMILIES:
         yield from family.ROWS
 
 
 @hookimpl
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise the repositories of this package's architectures."""
-    for recognise in (vit_checkpoint, resnet_checkpoint, swin_checkpoint):
+    for recognise in (vit_checkpoint, beit_checkpoint, resnet_checkpoint, swin_checkpoint):
         rows = recognise(files)
         if rows:
             return rows

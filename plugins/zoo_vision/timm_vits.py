@@ -1,6 +1,6 @@
 """timm's names of the architectures that are this package's ViT, for repositories without a row.
 
-Source: timm 1.0.31, timm/models/vision_transformer.py and deit.py. No torch.
+Source: timm 1.0.31, timm/models/vision_transformer.py, deit.py, beit.py and eva.py. No torch.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from zoo.spec import Family
+from zoo_vision.families import dinov3
+from zoo_vision.families.beit import BEIT, BEITV2, fine_tuned
 from zoo_vision.families.deit import DEIT
 from zoo_vision.families.dinov2 import DINOV2
+from zoo_vision.families.dinov3 import DINOV3
 from zoo_vision.families.ijepa import IJEPA
 from zoo_vision.families.vit import VIT
 from zoo_vision.vit_config import ViTConfig
@@ -40,9 +43,15 @@ def _registers(config: ViTConfig) -> ViTConfig:
     return replace(_scaled(config), registers=4, class_position=False)
 
 
+def _biased(config: ViTConfig) -> ViTConfig:
+    return replace(config, qkv_bias=True)
+
+
 def _patches_alone(config: ViTConfig) -> ViTConfig:
     return replace(config, class_token=False, pooling="mean")
 
+
+BEIT_BASE, BEIT_LARGE = fine_tuned(768, 12, 12), fine_tuned(1024, 24, 16)
 
 TIMM_VITS: Mapping[str, tuple[Family, ViTConfig]] = {
     "vit_tiny_patch16_224": (VIT, _at(TINY, 16, 224)),
@@ -82,4 +91,21 @@ TIMM_VITS: Mapping[str, tuple[Family, ViTConfig]] = {
     "vit_huge_patch14_gap_224": (IJEPA, _patches_alone(_at(HUGE, 14, 224))),
     "vit_huge_patch16_gap_448": (IJEPA, _patches_alone(_at(HUGE, 16, 448))),
     "vit_giant_patch16_gap_224": (IJEPA, _patches_alone(_at(GIANT, 16, 224))),
+    "beit_base_patch16_224": (BEIT, BEIT_BASE),
+    "beit_base_patch16_384": (BEIT, _at(BEIT_BASE, 16, 384)),
+    "beit_large_patch16_224": (BEIT, BEIT_LARGE),
+    "beit_large_patch16_384": (BEIT, _at(BEIT_LARGE, 16, 384)),
+    "beit_large_patch16_512": (BEIT, _at(BEIT_LARGE, 16, 512)),
+    "beitv2_base_patch16_224": (BEITV2, BEIT_BASE),
+    "beitv2_large_patch16_224": (BEITV2, BEIT_LARGE),
+    "vit_small_patch16_dinov3": (DINOV3, dinov3.SMALL),
+    "vit_small_plus_patch16_dinov3": (DINOV3, dinov3.SMALL_PLUS),
+    "vit_base_patch16_dinov3": (DINOV3, dinov3.BASE),
+    "vit_large_patch16_dinov3": (DINOV3, dinov3.LARGE),
+    "vit_huge_plus_patch16_dinov3": (DINOV3, dinov3.HUGE_PLUS),
+    "vit_small_patch16_dinov3_qkvb": (DINOV3, _biased(dinov3.SMALL)),
+    "vit_small_plus_patch16_dinov3_qkvb": (DINOV3, _biased(dinov3.SMALL_PLUS)),
+    "vit_base_patch16_dinov3_qkvb": (DINOV3, _biased(dinov3.BASE)),
+    "vit_large_patch16_dinov3_qkvb": (DINOV3, _biased(dinov3.LARGE)),
+    "vit_huge_plus_patch16_dinov3_qkvb": (DINOV3, _biased(dinov3.HUGE_PLUS)),
 }

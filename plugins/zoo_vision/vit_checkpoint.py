@@ -21,6 +21,8 @@ from zoo_vision.families.mae import MAE
 from zoo_vision.families.vit import VIT
 from zoo_vision.families.vit_layouts import LARGEST, pixels
 from zoo_vision.processing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     LARGEST_SIDE,
     from_timm,
     from_transformers,
@@ -62,6 +64,8 @@ PROCESSORS: Mapping[str, Defaults] = {
     "ViT": Defaults(mean=HALVES, std=HALVES, resample=2, size=224, crop=False),
     "DeiT": Defaults(mean=HALVES, std=HALVES, resample=3, size=256, crop=True),
     "Bit": Defaults(mean=CLIP_MEAN, std=CLIP_STD, resample=3, size=224, crop=True),
+    "Beit": Defaults(mean=HALVES, std=HALVES, resample=3, size=224, crop=False),
+    "DINOv3": Defaults(mean=IMAGENET_MEAN, std=IMAGENET_STD, resample=2, size=224, crop=False),
 }
 
 
@@ -79,18 +83,23 @@ def vit_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     kind = fields.get("model_type")
     if isinstance(kind, str) and kind in FAMILIES:
         config = _transformers(fields, kind)
-        return (_row(files, FAMILIES[kind], config, transformers_preprocess(files)),)
+        return (vit_row(files, FAMILIES[kind], config, transformers_preprocess(files)),)
     name = fields.get("architecture")
     if isinstance(name, str) and name in TIMM_VITS:
         family, config = TIMM_VITS[name]
         preprocess = from_timm(fields.inner("pretrained_cfg"))
-        return (_row(files, family, _timm(fields, config), preprocess),)
+        return (vit_row(files, family, _timm(fields, config), preprocess),)
     return None
 
 
-def _row(
+def vit_row(
     files: RepoFiles, family: Family, config: ViTConfig, preprocess: ImagePreprocess
 ) -> ModelSpec:
+    """Return the row of a repository.
+
+    Raises:
+        UnsupportedCheckpointError: Its images do not fill the patches, or are too large.
+    """
     if any(side % config.patch for side in preprocess.size) or max(preprocess.size) > LARGEST:
         raise UnsupportedCheckpointError(
             f"{files.source} prepares images of {preprocess.size} pixels, which patches of "
@@ -112,23 +121,21 @@ def _row(
 def _timm(fields: Fields, config: ViTConfig) -> ViTConfig:
     inner = timm_arguments(fields, "img_size", "dynamic_img_size")
     if "img_size" in inner:
-        config = _sized(config, sides(inner, "img_size"))
+        config = sized(config, sides(inner, "img_size"))
     fields.require("global_pool", "token", "avg")
     if fields.get("global_pool") == "avg" and config.pooling != "mean":
-        # timm then normalises the mean instead of the tokens
-        config = replace(config, pooling="mean", final_norm=False, pool_norm=True)
+        config = replace(config, pooling="mean")
+        if config.positions != "rotary":  # timm normalises the mean instead of the tokens
+            config = replace(config, final_norm=False, pool_norm=True)
+    elif fields.get("global_pool") == "token" and config.pool_norm:
+        config = replace(config, pooling="cls", final_norm=True, pool_norm=False)
     return replace(config, position_mode="bicubic", position_antialias=True, position_offset=0.0)
 
 
 def _transformers(fields: Fields, kind: str) -> ViTConfig:
     fields.require("num_channels", 3)
     fields.require("hidden_act", "gelu")
-    width = fields.integer("hidden_size", 768, most=WIDEST)
-    heads = fields.integer("num_attention_heads", 12, most=WIDEST)
-    if width % heads:
-        raise UnsupportedCheckpointError(
-            f"{fields.file} has hidden_size {width}, no multiple of {heads} heads."
-        )
+    width, heads = width_and_heads(fields, 768, 12)
     dinov2 = kind.startswith("dinov2")
     gated = dinov2 and fields.flag("use_swiglu_ffn", False)
     if dinov2:
@@ -154,13 +161,50 @@ def _transformers(fields: Fields, kind: str) -> ViTConfig:
         position_antialias=registers,
         pooling={"deit": "cls_dist", "vit_mae": "mean", "ijepa": "mean"}.get(kind, "cls"),  # type: ignore[arg-type]  # values of Pooling
     )
+    return with_sizes(fields, config)
+
+
+def width_and_heads(fields: Fields, width: int, heads: int) -> tuple[int, int]:
+    """Return the width of a token and the number of heads, which divides it.
+
+    Args:
+        fields: transformers' configuration.
+        width: Where it is silent.
+        heads: The same.
+
+    Raises:
+        UnsupportedCheckpointError: It does not.
+    """
+    width = fields.integer("hidden_size", width, most=WIDEST)
+    heads = fields.integer("num_attention_heads", heads, most=WIDEST)
+    if width % heads:
+        raise UnsupportedCheckpointError(
+            f"{fields.file} has hidden_size {width}, no multiple of {heads} heads."
+        )
+    return width, heads
+
+
+def with_sizes(fields: Fields, config: ViTConfig) -> ViTConfig:
+    """Return a config of a patch of 1 with the patch and image size of transformers' file.
+
+    Raises:
+        UnsupportedCheckpointError: The patch is not square, or images do not fill patches.
+    """
     patch = sides(fields, "patch_size", 16)
     if patch[0] != patch[1]:
         raise UnsupportedCheckpointError(f"{fields.file} has patches that are not square: {patch}.")
-    return _sized(replace(config, patch=patch[0]), sides(fields, "image_size", 224))
+    size = sides(fields, "image_size", 224)
+    if config.positions == "rotary":  # any size will do; nothing was learned at this one
+        size = (size[0] // patch[0] * patch[0], size[1] // patch[0] * patch[0])
+    return sized(replace(config, patch=patch[0]), size)
 
 
-def _sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
+def sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
+    """Return a config for another image size.
+
+    Raises:
+        UnsupportedCheckpointError: The size does not fill the patches.
+    """
     if any(side % config.patch for side in size):
         raise UnsupportedCheckpointError(
             f"Images of {size} pixels, which patches of {config.patch} do not fill, are not "
@@ -170,7 +214,11 @@ def _sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
 
 
 def sides(fields: Fields, key: str, default: int | None = None) -> tuple[int, int]:
-    """Return height, width, which may be written as one number."""
+    """Return height, width, which may be written as one number.
+
+    Raises:
+        FormatError: They are neither.
+    """
     if isinstance(fields.get(key), list):
         height, width = fields.integers(key, (1, 1), most=LARGEST_SIDE)
         return height, width

@@ -67,8 +67,13 @@ class SelfAttention(nn.Module):
         out: Tensor = self.proj(x)
         return out
 
-    def first_tokens(self, x: Tensor, count: int, rope: Rope | None = None) -> Tensor:
-        """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
+    def first_tokens(
+        self, x: Tensor, count: int, mask: Tensor | None = None, rope: Rope | None = None
+    ) -> Tensor:
+        """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that.
+
+        The mask, if there is one, is of floats and the same for all samples.
+        """
         batch, tokens, width = x.shape
         bias = self.qkv_bias()
         q_bias, kv_bias = (None, None) if bias is None else (bias[:width], bias[width:])
@@ -79,7 +84,8 @@ class SelfAttention(nn.Module):
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, N, D / H)
         if rope is not None:
             q, k = rotate(q, (rope[0][:count], rope[1][:count])), rotate(k, rope)
-        x = F.scaled_dot_product_attention(q, k, v)
+        mask = None if mask is None else mask[:, :, :count]
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x.transpose(1, 2).reshape(batch, count, width)  # (B, count, D)
         out: Tensor = self.proj(x)
         return out

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-PositionMode = Literal["bicubic", "linear_corners"]
+PositionMode = Literal["bicubic", "linear", "linear_corners"]
 
 
 def resample_positions(
@@ -33,7 +33,7 @@ def resample_positions(
         positions: (1, H * W, D).
         source: H, W of the grid that the embeddings were learned on, in patches.
         target: H, W of the grid that is wanted, in patches.
-        mode: `bicubic`, or `linear_corners`: linear with the corners kept in place
+        mode: `bicubic`, `linear`, or `linear_corners`: linear with the corners kept in place
             (scipy.ndimage.zoom, order 1).
         antialias: Whether a bicubic filter widens when the grid shrinks.
         offset: Added to the target size when the scale of plain bicubic is computed, as DINO's
@@ -50,6 +50,8 @@ def resample_positions(
         steps = torch.arange(target[axis], device=grid.device, dtype=dtype)  # (target,)
         if mode == "linear_corners":
             return linear_corners_matrix(steps, source[axis])
+        if mode == "linear":
+            return linear_matrix(steps, source[axis], scale)
         return (
             antialiased_matrix(steps, source[axis], scale)
             if antialias
@@ -83,6 +85,13 @@ def antialiased_matrix(steps: Tensor, source: int, scale: float) -> Tensor:
     distance = (taps + 0.5 - centre[:, None]).abs() / max(scale, 1.0)  # (target, source)
     weights = _cubic(distance, a=-0.5)
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def linear_matrix(steps: Tensor, source: int, scale: float) -> Tensor:
+    """(target,) indices -> (target, source): torch's linear, two taps, borders repeated."""
+    centre = (scale * (steps + 0.5) - 0.5).clamp(0, source - 1)
+    taps = torch.arange(source, device=steps.device, dtype=steps.dtype)  # (source,)
+    return (1 - (taps - centre[:, None]).abs()).clamp(min=0)
 
 
 def linear_corners_matrix(steps: Tensor, source: int) -> Tensor:

@@ -6,7 +6,7 @@ Shapes: B samples, H W pixels, h w patches, N = h * w, P prefix tokens, D width 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,30 @@ from zoo.nn.attention import SelfAttention
 from zoo.nn.mlp import GatedMlp, Mlp
 from zoo.nn.pool import unit
 from zoo.nn.positions import resample_positions
+from zoo.nn.rotary import Rope
+from zoo_vision.nets.map_pool import MapPool
+from zoo_vision.nets.relative import RelativePositions
+from zoo_vision.nets.rotary import axial_rope
 
 if TYPE_CHECKING:
     from zoo_vision.vit_config import ViTConfig
 
 # How many of the first tokens the vector is made of; None where it needs all.
-POOLED_TOKENS = {"cls": 1, "cls_dist": 2, "mean": None}
+POOLED_TOKENS = {"cls": 1, "cls_dist": 2, "mean": None, "map": None}
+
+
+class Places(NamedTuple):
+    """Where the tokens stand, for attention.
+
+    Attributes:
+        grid: Rows, columns of patches.
+        bias: (1, H, P + N, P + N) added to the scores in every block, or None.
+        rope: What queries and keys are rotated by, or None.
+    """
+
+    grid: tuple[int, int]
+    bias: Tensor | None = None
+    rope: Rope | None = None
 
 
 class LayerScale(nn.Module):
@@ -52,7 +70,10 @@ class Block(nn.Module):
         super().__init__()
         width = config.width
         self.norm1 = nn.LayerNorm(width, eps=config.norm_eps)
-        self.attention = SelfAttention(width, config.heads, qkv_bias=config.qkv_bias)
+        self.attention = SelfAttention(
+            width, config.heads, qkv_bias=config.qkv_bias, key_bias=config.key_bias
+        )
+        self.relative = _relative(config, config.positions == "relative")
         self.scale1 = LayerScale(width) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(width, eps=config.norm_eps)
         self.mlp: nn.Module = (
@@ -62,13 +83,16 @@ class Block(nn.Module):
         )
         self.scale2 = LayerScale(width) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor, count: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, places: Places | None = None, count: int | None = None) -> Tensor:
         """(B, N, D) -> (B, N, D), or (B, count, D): the first tokens alone."""
+        mask, rope = (None, None) if places is None else (places.bias, places.rope)
+        if self.relative is not None and places is not None:
+            mask = self.relative(places.grid)
         normed = self.norm1(x)
         if count is None:
-            x = x + self.scale1(self.attention(normed))
+            x = x + self.scale1(self.attention(normed, mask, rope))
         else:
-            x = x[:, :count] + self.scale1(self.attention.first_tokens(normed, count))
+            x = x[:, :count] + self.scale1(self.attention.first_tokens(normed, count, mask, rope))
         out: Tensor = x + self.scale2(self.mlp(self.norm2(x)))
         return out
 
@@ -96,10 +120,17 @@ class ViT(nn.Module):
         self.distillation_token = _tokens(int(config.distillation_token), width)
         self.registers = _tokens(config.registers, width)
         rows, columns = config.grid
-        self.positions = nn.Parameter(torch.zeros(1, config.placed + rows * columns, width))
+        learned = config.placed + rows * columns if config.positions == "learned" else 0
+        self.positions = _tokens(learned, width)
+        self.relative = _relative(config, config.positions == "relative_shared")
         self.pre_norm = _norm(config, config.pre_norm)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = _norm(config, config.final_norm)
+        self.map_pool = (
+            MapPool(width, config.heads, config.hidden, config.activation, config.norm_eps)
+            if config.pooling == "map"
+            else None
+        )
         self.pool_norm = _norm(config, config.pool_norm)
         self.projection = (
             nn.Identity()
@@ -115,12 +146,13 @@ class ViT(nn.Module):
         """
         x, prefix = self.embed(pixels)
         x = self.pre_norm(x)
+        places = self._places(pixels, x)
         *early, last = self.blocks
         for block in early:
-            x = block(x)
+            x = block(x, places)
         # after the last block nobody looks at the patches if a prefix token is the vector
         read = POOLED_TOKENS[self.config.pooling] if self.pooled_only else None
-        x = self.norm(last(x, read))  # (B, P + N, D)
+        x = self.norm(last(x, places, read))  # (B, P + N, D)
         pooled = self.projection(self.pool_norm(self._pool(x, prefix)))  # (B, dim)
         if self.normalize:
             pooled = unit(pooled)
@@ -140,22 +172,39 @@ class ViT(nn.Module):
                 f"{patch}. Make height and width multiples of {patch}."
             )
         x = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, N, D)
-        x = x + self._patch_positions((height // patch, width // patch))
+        if self.positions is not None:
+            x = x + self._patch_positions(self.positions, (height // patch, width // patch))
         learned = (self.class_token, self.distillation_token, self.registers)
         tokens = [token for token in learned if token is not None]
         if not tokens:
             return x, 0
         prefix = torch.cat(tokens, dim=1)  # (1, P, D)
         placed = self.config.placed
-        if placed:
+        if placed and self.positions is not None:
             prefix = torch.cat(
                 (prefix[:, :placed] + self.positions[:, :placed], prefix[:, placed:]), dim=1
             )
         return torch.cat((prefix.expand(batch, -1, -1), x), dim=1), prefix.shape[1]
 
-    def _patch_positions(self, grid: tuple[int, int]) -> Tensor:
+    def _places(self, pixels: Tensor, x: Tensor) -> Places:
+        """(B, 3, H, W) and tokens (B, P + N, D) -> what attention needs to know of their places."""
+        config = self.config
+        grid = (pixels.shape[2] // config.patch, pixels.shape[3] // config.patch)
+        bias = None if self.relative is None else self.relative(grid)
+        rope = None
+        if config.positions == "rotary":
+            rope = axial_rope(
+                grid,
+                prefix=config.prefix,
+                head=config.width // config.heads,
+                base=config.rotary_base,
+                like=x,
+            )
+        return Places(grid, bias, rope)
+
+    def _patch_positions(self, table: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return the positions (1, N, D) of a grid of patches."""
-        positions = self.positions[:, self.config.placed :]
+        positions = table[:, self.config.placed :]
         # The authors add the table as it is at its own size, where resampling with an offset would
         # change it. The branch is on shapes: it is taken once when a graph of one size is traced.
         # A graph of any size must leave the branch out and make the scale depend on the size.
@@ -172,6 +221,9 @@ class ViT(nn.Module):
 
     def _pool(self, x: Tensor, prefix: int) -> Tensor:
         """(B, P + N, D) -> (B, D)."""
+        if self.map_pool is not None:
+            vector: Tensor = self.map_pool(x[:, prefix:])
+            return vector
         if self.config.pooling == "mean":
             return x[:, prefix:].mean(dim=1)
         if self.config.pooling == "cls_dist":
@@ -181,6 +233,10 @@ class ViT(nn.Module):
 
 def _norm(config: ViTConfig, wanted: bool) -> nn.Module:
     return nn.LayerNorm(config.width, eps=config.norm_eps) if wanted else nn.Identity()
+
+
+def _relative(config: ViTConfig, wanted: bool) -> RelativePositions | None:
+    return RelativePositions(config.grid, config.heads) if wanted else None
 
 
 def _tokens(number: int, width: int) -> Tensor | None:
