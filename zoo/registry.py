@@ -94,13 +94,14 @@ class Registry:
         """Return what reads a weights file: `module:attribute`, and who brought it.
 
         Args:
-            name: Of the file; the longest ending that fits is taken.
+            name: Of the file; the longest ending that fits is taken. One that begins with `/` fits
+                a whole name alone.
         """
         fitting = [
             (len(ending), place, f"{plugin.distribution}-{plugin.version}")
             for plugin in self.plugins
             for ending, place in plugin.readers.items()
-            if name.endswith(ending)
+            if f"/{name}".endswith(ending)
         ]
         return max(fitting)[1:] if fitting else None
 
@@ -117,7 +118,7 @@ class Registry:
         targets = self.targets()
         if name not in targets:
             raise OptionError(
-                f"There is no backend {name!r}. There are {', '.join(['eager', *sorted(targets)])}."
+                f"There is no backend {name!r}. There are {', '.join(['eager', 'compile', *sorted(targets)])}."
             )
         return targets[name]
 

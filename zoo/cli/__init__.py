@@ -25,6 +25,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 @click.group(
     cls=LazyGroup,
     lazy={
+        "bench": "zoo.cli.bench",
         "demo": "zoo.cli.demo",
         "doctor": "zoo.cli.doctor",
         "embed": "zoo.cli.embed",

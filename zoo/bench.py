@@ -1,0 +1,378 @@
+"""How fast an encoder runs here, on each backend, in each precision, at each batch. No torch.
+
+What is timed is a batch of arrays to vectors, without preprocessing. On a processor the clock is
+the wall's. On a GPU the inputs are there before the clock starts and the vectors stay there: what
+torch runs is timed by CUDA's events, a session of ONNX Runtime by the wall clock, since it ends a
+run by waiting. Engines, and sessions where there is no torch, take and give arrays of the host;
+their times hold the copies. On a machine that others use too, the time that the processors spent on
+this process is steadier; with one thread it is what a quiet machine would take.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+import zoo
+from zoo import machine
+from zoo.bundle import MANIFEST, read_manifest
+from zoo.errors import OptionError, ZooError
+from zoo.preprocess import Array, Batch
+from zoo.spec import Card, Dim, TensorSpec
+
+if TYPE_CHECKING:
+    from zoo.encoder import Encoder
+    from zoo.spec import ModelSpec
+
+IN_TORCH = ("eager", "compile")
+LENGTH = "length"  # the axis of a text's tokens
+
+COPIES = "wall+copies"
+
+LEAST_RUNS = 5
+MOST_RUNS = 10_000
+WARM_RUNS = 3
+WARM_PART = 0.25  # of the seconds that are measured
+
+PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        backends: `eager`, `compile`, or names of targets; none for all that there are.
+        precisions: `float32`, `float16`, `bfloat16`; of a bundle, none for its own.
+        batches: Samples of a batch.
+        length: Tokens of a text; by default what its axis calls typical.
+        seconds: Measured, of each setting.
+        device: As for `zoo.load`.
+        threads: Of the processor; by default the runtime's own choice.
+        cpu_time: Whether the time is counted that processors spent, in place of what passed.
+        weights: As for `zoo.load`.
+    """
+
+    backends: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    batches: tuple[int, ...] = (1, 8)
+    length: int | None = None
+    seconds: float = 2.0
+    device: str = "cpu"
+    threads: int | None = None
+    cpu_time: bool = False
+    weights: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One setting: its times, or why it has none.
+
+    Attributes:
+        model: Its name.
+        backend: What ran it.
+        precision: Of its numbers.
+        batch: Samples.
+        milliseconds: Of each run, in the order of the runs; none if it could not be run.
+        clock: `wall`, `cpu`, `events`, or `wall+copies` to and from a GPU.
+        reason: Why it could not be run.
+    """
+
+    model: str
+    backend: str
+    precision: str
+    batch: int
+    milliseconds: tuple[float, ...] = ()
+    clock: str = ""
+    reason: str = ""
+
+    def percentile(self, percent: float) -> float:
+        """Return the milliseconds that so many percent of the runs stay within."""
+        return float(np.percentile(self.milliseconds, percent))
+
+    @property
+    def per_second(self) -> float:
+        """Samples a second, runs back to back."""
+        return self.batch * len(self.milliseconds) * 1e3 / sum(self.milliseconds)
+
+
+class Clock(Protocol):
+    """Times one run."""
+
+    name: str
+
+    def __call__(self, run: Callable[[], object]) -> float:
+        """Return the milliseconds that a run took."""
+        ...
+
+
+class WallClock:
+    """The time that passes until a run returns."""
+
+    name = "wall"
+
+    def __call__(self, run: Callable[[], object]) -> float:
+        """Return the milliseconds that a run took."""
+        start = time.perf_counter()
+        run()
+        return (time.perf_counter() - start) * 1e3
+
+
+class CpuClock:
+    """The time that processors spend on this process, all its threads together."""
+
+    name = "cpu"
+
+    def __call__(self, run: Callable[[], object]) -> float:
+        """Return the milliseconds that a run took."""
+        start = time.process_time()
+        run()
+        return (time.process_time() - start) * 1e3
+
+
+class EventClock:
+    """The time that a run takes on torch's stream of a GPU.
+
+    Args:
+        device: The GPU.
+    """
+
+    name = "events"
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        self._stream = torch.cuda.current_stream(device)
+        self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+
+    def __call__(self, run: Callable[[], object]) -> float:
+        """Return the milliseconds that a run took."""
+        start, end = self._events
+        start.record(self._stream)
+        run()
+        end.record(self._stream)
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+
+def bench(name: str, plan: Plan, say: Callable[[str], None] = lambda _line: None) -> list[Result]:
+    """Measure a model or a bundle.
+
+    Args:
+        name: What `zoo.resolve` takes, or the folder of a bundle.
+        plan: What is measured.
+        say: Told each setting before it begins.
+
+    Returns:
+        A result a setting, those that could not be run among them.
+    """
+    if (Path(name).expanduser() / MANIFEST).is_file():
+        return _bench_bundle(Path(name).expanduser(), plan, say)
+    return [result for row in zoo.resolve(name) for result in _bench_row(row, plan, say)]
+
+
+def _bench_row(row: ModelSpec, plan: Plan, say: Callable[[str], None]) -> list[Result]:
+    from zoo.registry import default_registry
+
+    results = []
+    for backend in plan.backends or (*IN_TORCH, *sorted(default_registry().targets())):
+        for precision in plan.precisions or ("float32",):
+
+            def load(backend: str = backend, precision: str = precision) -> Encoder:
+                return _load(row, backend, precision, plan)
+
+            results += _settings(row.name, backend, precision, load, plan, say)
+    return results
+
+
+def _bench_bundle(path: Path, plan: Plan, say: Callable[[str], None]) -> list[Result]:
+    manifest = read_manifest(path)
+    own = manifest.graph.dtype
+    there = ("onnx",) if manifest.engine is None else (manifest.engine.target, "onnx")
+    results = []
+    for backend in plan.backends or there:
+        for precision in plan.precisions or (own,):
+
+            def load(backend: str = backend, precision: str = precision) -> Encoder:
+                if precision != own:
+                    raise OptionError(f"The bundle is in {own}.")
+                if backend in IN_TORCH:
+                    raise OptionError("A bundle holds no module; give the model's name.")
+                return zoo.open(
+                    path, runtime=backend, device=_device(backend, plan), threads=plan.threads
+                )
+
+            results += _settings(manifest.facts.name, backend, precision, load, plan, say)
+    return results
+
+
+def _settings(
+    model: str,
+    backend: str,
+    precision: str,
+    load: Callable[[], Encoder],
+    plan: Plan,
+    say: Callable[[str], None],
+) -> list[Result]:
+    """Measure one backend in one precision at each batch, or say why not."""
+    say(f"{model}: {backend}, {precision} ...")
+
+    def absent(batch: int, error: ZooError) -> Result:
+        return Result(
+            model=model, backend=backend, precision=precision, batch=batch, reason=str(error)
+        )
+
+    try:
+        encoder = load()
+    except ZooError as error:
+        return [absent(batch, error) for batch in plan.batches]
+    results = []
+    for batch in plan.batches:
+        try:
+            times, clock = measure(encoder, batch, plan)
+        except ZooError as error:
+            results.append(absent(batch, error))
+            continue
+        results.append(
+            Result(
+                model=model,
+                backend=backend,
+                precision=precision,
+                batch=batch,
+                milliseconds=tuple(times),
+                clock=clock,
+            )
+        )
+    return results
+
+
+def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], str]:
+    """Return the milliseconds of each run of one setting, and the clock's name.
+
+    Raises:
+        OptionError: The encoder does not take such a batch, or a GPU has no such clock.
+    """
+    card, backend = encoder.spec, encoder.backend
+    batch = make_batch(card, samples, length=plan.length)
+    alone = card.pooling != "none"
+    clock: Clock = CpuClock() if plan.cpu_time else WallClock()
+    name, fetch = clock.name, True
+    if plan.device.startswith("cuda"):
+        if plan.cpu_time:
+            raise OptionError("The processor's time says nothing of a GPU.")
+        resident = backend.name in IN_TORCH or (backend.name == "onnx" and find_spec("torch"))
+        if resident:
+            batch, fetch = _on_device(batch, plan.device), False
+        if backend.name in IN_TORCH:
+            clock = EventClock(plan.device)
+        name = clock.name if resident else COPIES
+
+    def run() -> None:
+        encoded = backend.run(batch, normalize=card.normalize, pooled_only=alone)
+        if fetch:
+            backend.numpy(encoded.pooled if alone else encoded.tokens)
+
+    return times_of(run, clock, plan.seconds), name
+
+
+def times_of(run: Callable[[], object], clock: Clock, seconds: float) -> list[float]:
+    """Return the milliseconds of runs of so many seconds together, after some that warm up."""
+    warm_until = time.perf_counter() + WARM_PART * seconds
+    for number in range(MOST_RUNS):
+        if number >= WARM_RUNS and time.perf_counter() >= warm_until:
+            break
+        run()
+    times: list[float] = []
+    while len(times) < MOST_RUNS and (len(times) < LEAST_RUNS or sum(times) < seconds * 1e3):
+        times.append(clock(run))
+    return times
+
+
+def make_batch(card: Card, samples: int, *, length: int | None = None) -> Batch:
+    """Return a batch of noise without padding, in the shapes that are typical.
+
+    Args:
+        card: For its inputs.
+        samples: Of the batch.
+        length: Tokens of a text.
+
+    Raises:
+        OptionError: The encoder does not take texts of that length.
+    """
+    rng = np.random.default_rng(0)
+    vocabulary = getattr(card, "vocab", None) or 2
+
+    def noise(tensor: TensorSpec) -> Array:
+        shape = (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
+        if tensor.skippable or tensor.dtype == "bool":  # a mask
+            return np.ones(shape, tensor.dtype)
+        if tensor.dtype == "int64":
+            return rng.integers(0, vocabulary, shape)
+        return rng.standard_normal(shape).astype(tensor.dtype)
+
+    return {tensor.name: noise(tensor) for tensor in card.inputs}
+
+
+def facts_of_machine(plan: Plan) -> dict[str, Any]:
+    """Return what the figures depend on: processor, threads, GPUs with their clocks."""
+    gpus = machine.gpus() if plan.device.startswith("cuda") else ()
+    return {
+        "processor": machine.processor(),
+        "cores": machine.cores(),
+        "threads": plan.threads,
+        "gpus": [
+            {
+                "name": gpu.name,
+                "driver": gpu.driver,
+                "clock_mhz": gpu.clock,
+                "highest_clock_mhz": gpu.highest_clock,
+                "memory_clock_mhz": gpu.memory_clock,
+                "watts": gpu.watts,
+                "celsius": gpu.celsius,
+            }
+            for gpu in gpus
+        ],
+    }
+
+
+def _load(row: ModelSpec, backend: str, precision: str, plan: Plan) -> Encoder:
+    if plan.threads is not None and backend in IN_TORCH:
+        import torch
+
+        torch.set_num_threads(plan.threads)
+    if backend in IN_TORCH:
+        return cast("Encoder", zoo.load(row, backend=backend, dtype=precision,
+                                        device=plan.device, weights=plan.weights))  # fmt: skip
+    from zoo.targets import target_of
+
+    path = target_of(backend).bundle(
+        row, precision=cast(Any, precision), weights=plan.weights, seed=0, progress=True
+    )
+    return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
+
+
+def _device(backend: str, plan: Plan) -> str | None:
+    """Return where a target runs: engines run on a GPU, whatever the rest is measured on."""
+    return None if plan.device == "cpu" and backend != "onnx" else plan.device
+
+
+def _on_device(batch: Batch, device: str) -> Batch:
+    import torch
+
+    return {name: cast(Any, torch.from_numpy(array).to(device)) for name, array in batch.items()}
+
+
+def _size(axis: int | Dim, length: int | None) -> int:
+    if isinstance(axis, int):
+        return axis
+    if axis.name != LENGTH or length is None:
+        return axis.typical
+    if not axis.min <= length <= axis.max:
+        raise OptionError(f"Texts have {axis.min} to {axis.max} tokens; {length} are asked for.")
+    return length
