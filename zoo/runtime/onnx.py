@@ -14,6 +14,7 @@ from zoo.encoded import Encoded
 from zoo.errors import OptionError
 from zoo.preprocess import Array, Batch
 from zoo.runtime.binding import is_tensor, run_bound
+from zoo.runtime.lanes import lanes_beside
 from zoo.runtime.session import open_session as open_session
 from zoo.runtime.session import parse_place
 from zoo.runtime.tensorrt_provider import provider_options
@@ -49,6 +50,7 @@ class OnnxBackend:
         most: Largest batch that may run at once, where an engine inside the session has one.
         bound: Whether outputs stay where the session runs until they are asked for; by default,
             on a GPU.
+        beside: What runs batches side by side; see zoo/runtime/lanes.py.
     """
 
     name = "onnx"
@@ -62,6 +64,7 @@ class OnnxBackend:
         device: str = "cpu",
         most: int | None = None,
         bound: bool | None = None,
+        beside: Sequence[Backend] = (),
     ) -> None:
         self.session = session
         self.card = card
@@ -70,6 +73,7 @@ class OnnxBackend:
         self.most = most
         self.place = parse_place(device)
         self.bound = self.place.kind != "cpu" if bound is None else bound
+        self.beside = beside
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
@@ -128,8 +132,8 @@ class OnnxBackend:
         )
 
     def lanes(self) -> Sequence[Backend]:
-        """Return none: a session spreads each operator over its own threads."""
-        return ()
+        """Return what runs batches side by side on a processor."""
+        return self.beside
 
     def numpy(self, value: Any) -> Array:  # noqa: ANN401  the protocol's signature
         """Return what the runtime gave as numpy, fetched from the device if it is still there."""
@@ -237,7 +241,15 @@ def onnx_backend(
     )
     batch = facts.inputs[0].shape[0]
     most = batch.max if tensorrt and isinstance(batch, Dim) else None
-    return OnnxBackend(session, facts, graph, device=device, most=most)
+    beside: Sequence[Backend] = ()
+    if parse_place(device).kind == "cpu":
+        beside = lanes_beside(
+            bundle.path / MODEL,
+            facts.modality,
+            lambda: OnnxBackend(open_session(bundle.path / MODEL, threads=1), facts, graph),
+            threads=threads,
+        )
+    return OnnxBackend(session, facts, graph, device=device, most=most, beside=beside)
 
 
 def _filled(feed: Array, size: int) -> Array:
