@@ -378,6 +378,7 @@ def test_a_graph_that_differs_is_refused_and_kept_apart(
     assert caught.value.exit_code == 3
     assert [path.name for path in tmp_path.iterdir()] == ["b.rejected"]
     assert json.loads((tmp_path / "b.rejected" / PARITY).read_text())["verdict"] == "refused"
+    assert (tmp_path / "b.rejected" / "repro" / "onnx" / "module" / "run.py").is_file()
     with pytest.raises(BundleError, match="not proven equal"):
         zoo.open(tmp_path / "b.rejected")
 

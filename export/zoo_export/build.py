@@ -242,5 +242,5 @@ def _reject(folder: Path, place: Path) -> Path:
 def _write_repro(draft: Draft, rejected: Path) -> None:
     """Put what shows the error beside a float32 graph that was refused."""
     if draft.reference is not None and draft.plan is None:
-        graph = OnnxCandidate(rejected / MODEL, scopes=draft.exported.scopes)
+        graph = OnnxCandidate(rejected / draft.exported.path.name, scopes=draft.exported.scopes)
         list(write_repros(draft.reference, draft.verdict, {"onnx": graph}, rejected / REPRO))

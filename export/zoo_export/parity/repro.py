@@ -162,7 +162,8 @@ def _write(
     place: Path, feeds: Mapping[str, Array], expected: Mapping[str, Expected], words: str
 ) -> None:
     arrays: dict[str, Any] = {name: one.oracle for name, one in expected.items()}
-    np.savez(place / "inputs.npz", **dict(feeds))
+    inputs: dict[str, Any] = dict(feeds)
+    np.savez(place / "inputs.npz", **inputs)
     np.savez(place / "expected.npz", **arrays)
     limits = {
         name: {
