@@ -61,14 +61,8 @@ class Namespace(Protocol):
         """Return the rows for `prefix:rest`: one, or one a tower of a joint space."""
         ...
 
-
-class MakeBundle(Protocol):
-    """Exports a row, or finds it among what was exported before."""
-
-    def __call__(
-        self, row: ModelSpec, *, weights: str | Path | None, seed: int, progress: bool
-    ) -> Path:
-        """Return the folder of the bundle."""
+    def search(self, pattern: str) -> list[str]:
+        """Return names, without the prefix, that match a pattern; none if they are endless."""
         ...
 
 
@@ -112,9 +106,10 @@ def zoo_commands() -> Mapping[str, str]:
 
 @hookspec
 def zoo_targets() -> Mapping[str, str]:
-    """Return backends that run an exported bundle: name to `module:attribute` of a `MakeBundle`.
+    """Return runtimes of bundles: name to `module:attribute` of a `zoo.targets.Target`.
 
-    `zoo.load(name, backend=...)` imports the module, calls it and opens what it returns.
+    It is what `zoo export --to NAME` makes and `zoo.load(backend=NAME)` runs. The module is
+    imported when it is asked for.
     """
     raise NotImplementedError  # a specification; pluggy never calls it
 

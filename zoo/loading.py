@@ -18,7 +18,7 @@ from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live
 from zoo.nn.meta import on_meta
 from zoo.preprocess import preprocessor_for
-from zoo.spec import ModelSpec, TextPreprocess
+from zoo.spec import ModelSpec, TextPreprocess, WordPreprocess
 from zoo.weights import (
     Checkpoint,
     Fetched,
@@ -71,6 +71,8 @@ def load_row(
     tokenizer = None  # random weights take a stand-in: they need no network
     if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
         tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))
+    if fetched is not None and isinstance(spec.preprocess, WordPreprocess):
+        tokenizer = _vocabulary(spec, spec.preprocess, fetched, progress=bool(progress))
     return Encoder(
         spec,
         preprocessor=preprocessor_for(spec, tokenizer),
@@ -117,6 +119,9 @@ def _load_opaque(
     spec: ModelSpec, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device
 ) -> nn.Module:
     """Return another library's network, filled by the names that it gives its tensors itself."""
+    own = getattr(spec.config, "load", None)
+    if own is not None:
+        return finish(own().to(device, dtype), device)
     module = spec.config.build()
     tensors = {name: checkpoint.tensor(name) for name in checkpoint.header}
     try:
@@ -199,6 +204,8 @@ def finish(module: nn.Module, device: torch.device) -> nn.Module:
 def _apply(assignment: Assignment, sources: list[Tensor]) -> list[Tensor]:
     rule = assignment.rule
     tensor = sources[0] if len(sources) == 1 else torch.cat(sources, dim=rule.axis)
+    if rule.flatten:
+        tensor = tensor.flatten(1)
     if rule.transpose:
         tensor = tensor.t().contiguous()
     if rule.shape is not None:
@@ -215,6 +222,15 @@ def _tie(module: nn.Module, plan: Plan) -> None:
     for target, original in plan.keymap.ties:
         owner, _, name = target.rpartition(".")
         setattr(module.get_submodule(owner), name, module.get_parameter(original))
+
+
+def _vocabulary(
+    spec: ModelSpec, recipe: WordPreprocess, fetched: Fetched, *, progress: bool
+) -> Path:
+    """Return the file of the words: one of its own, or a part of the checkpoint."""
+    if recipe.vocabulary:
+        return fetch_first(fetched.pinned(spec.weights), recipe.vocabulary, progress=progress)
+    return fetched.parts.get("vocab.", fetched.weights[0])
 
 
 def _tokenizer(

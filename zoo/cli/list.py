@@ -7,6 +7,8 @@ import click
 import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, table
+from zoo.errors import UnknownModelError
+from zoo.registry import default_registry
 
 COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
 
@@ -39,8 +41,13 @@ def command(
 ) -> None:
     """List models whose name matches PATTERN.
 
-    A plain word matches anywhere in a name; `*` and `?` are wildcards.
+    A plain word matches anywhere in a name; `*` and `?` are wildcards. A PATTERN such as
+    `timm:convnext*` asks the plugin that brings these names.
     """
+    prefix, colon, rest = pattern.partition(":")
+    if colon:
+        _names(prefix, rest, as_json=as_json)
+        return
     rows = zoo.list(
         pattern,
         modality=modality,
@@ -69,4 +76,25 @@ def command(
     )
     click.echo(table(COLUMNS, cells, right="dim params"))
     if not rows:
+        click.echo("No model matches.", err=True)
+    if pattern == "*":
+        for space in default_registry().namespaces().values():
+            click.echo(f"{space.prefix}:NAME  {space.summary}", err=True)
+
+
+def _names(prefix: str, pattern: str, *, as_json: bool) -> None:
+    """Print the names that a namespace knows."""
+    spaces = default_registry().namespaces()
+    if prefix not in spaces:
+        known = ", ".join(f"{name}:" for name in sorted(spaces)) or "none"
+        raise UnknownModelError(
+            f"No plugin brings names that begin with '{prefix}:'. Known: {known}"
+        )
+    names = [f"{prefix}:{name}" for name in spaces[prefix].search(pattern)]
+    if as_json:
+        echo_json(names)
+        return
+    for name in names:
+        click.echo(name)
+    if not names:
         click.echo("No model matches.", err=True)

@@ -46,6 +46,17 @@ class Repo:
         entry = self._source.get(name)
         return None if entry is None else read_json(Path(entry.path), name)
 
+    def path(self, name: str) -> Path:
+        """Return a file's path, verified and kept.
+
+        Raises:
+            RepoNotFoundError: There is no such file.
+        """
+        entry = self._source.get(name)
+        if entry is None:
+            raise RepoNotFoundError(f"{self.source} has no file {name!r}.")
+        return Path(entry.path)
+
     def header(self, name: str) -> Mapping[str, tuple[int, ...]]:
         """Return names and shapes of the tensors of a weights file, which is fetched for it.
 

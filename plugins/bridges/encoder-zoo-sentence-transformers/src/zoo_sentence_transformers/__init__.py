@@ -1,0 +1,1 @@
+"""Any sentence-transformers folder or repository in encoder-zoo, as `st:NAME`."""

@@ -1,0 +1,48 @@
+"""What fixes a sentence-transformers model: its folder. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Where the files of a checkpoint are on this machine; a bundle must not say it.
+FOLDERS: dict[str, Path] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderConfig:
+    """A sentence-transformers model.
+
+    Attributes:
+        checkpoint: Its name, and the hash of its configuration files.
+        dim: Width of the vector.
+        vocab: Number of word embeddings.
+        longest: Most tokens of a text.
+        normalize: Whether the vector leaves with unit L2 norm.
+        pooling: The library's own modules.
+    """
+
+    checkpoint: str
+    dim: int
+    vocab: int
+    longest: int
+    normalize: bool = False
+    pooling: str = "sentence-transformers"
+
+    def load(self) -> nn.Module:
+        """Build the library's modules, which read the folder's weights themselves."""
+        return self.build()
+
+    def build(self) -> nn.Module:
+        """Build the library's modules."""
+        from zoo_sentence_transformers.net import FolderNet
+
+        return FolderNet(self, FOLDERS[self.checkpoint])
+
+    def tiny(self) -> Self:
+        """Return the same: what would be smaller is not known."""
+        return self

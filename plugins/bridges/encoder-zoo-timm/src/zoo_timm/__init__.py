@@ -1,0 +1,1 @@
+"""Every timm model in encoder-zoo, as `timm:NAME`."""

@@ -1,0 +1,138 @@
+"""timm's models behind `timm:` give timm's numbers, from timm's files, and export."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import zoo
+from zoo import samples
+from zoo.encoder import Encoder
+from zoo.errors import KeyMapError, UnknownModelError, UnsupportedCheckpointError
+from zoo.registry import default_registry
+
+# One with a class token, one of maps, one that keeps its maps channels-last, one with two tokens.
+NAMES = (
+    "test_vit",
+    "test_resnet",
+    "swin_tiny_patch4_window7_224",
+    "deit_tiny_distilled_patch16_224",
+)
+PASSES = ("test_vit", "test_resnet", "test_convnext")
+
+pytest_plugins = ["zoo.testing.fixtures"]
+
+
+def save(name: str, folder: Path) -> Any:
+    """Write a file as timm publishes it, its classifier included; returns the network."""
+    torch.manual_seed(0)
+    model = timm.create_model(name, pretrained=False, num_classes=7).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return model
+
+
+def load(name: str, weights: Path | str) -> Encoder:
+    encoder = zoo.load(f"timm:{name}", weights=weights)
+    assert isinstance(encoder, Encoder)
+    return encoder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_published_file_gives_timms_features(name: str, tmp_path: Path) -> None:
+    model = save(name, tmp_path)
+    encoder = load(name, tmp_path)
+    pixels = torch.randn(2, 3, *encoder.spec.preprocess.size)
+
+    with torch.inference_mode():
+        features = model.forward_features(pixels)
+        pooled = model.forward_head(features, pre_logits=True)
+        found = encoder.module(pixels)
+
+    assert torch.equal(found.pooled, pooled)
+    assert found.pooled.shape == (2, encoder.spec.dim)
+    assert ("pyramid" in encoder.spec.outputs) == (found.pyramid is not None)
+    if found.prefix is not None:
+        assert torch.equal(torch.cat([found.prefix, found.tokens], dim=1), features)
+
+
+def test_a_pyramid_is_that_of_timm(tmp_path: Path) -> None:
+    model = save("test_resnet", tmp_path)
+    encoder = load("test_resnet", tmp_path)
+    pixels = torch.randn(1, 3, 160, 160)
+
+    with torch.inference_mode():
+        levels = model.forward_intermediates(pixels, intermediates_only=True)
+        found = encoder.module(pixels).pyramid
+
+    assert len(found) == len(levels) > 1
+    assert all(torch.equal(one, other) for one, other in zip(found, levels, strict=True))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "resnet18.a1_in1k", "vit_base_patch16_siglip_224"])
+def test_preprocessing_is_that_of_timms_configuration(name: str) -> None:
+    row = zoo.resolve(f"timm:{name}")[0]
+    facts = timm.get_pretrained_cfg(name).to_dict()
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=facts))
+    photo = Image.open(samples.images()[0]).convert("RGB")
+    from zoo.preprocess import preprocessor_for
+
+    prepared = preprocessor_for(row).prepare([photo])[0]
+
+    np.testing.assert_array_equal(prepared.arrays["pixels"], transform(photo).numpy())
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_model_exports_and_its_bundle_encodes_alike(name: str, zoo_cache: Path) -> None:
+    eager = load(name, "random")
+    bundle = zoo.load(f"timm:{name}", weights="random", backend="onnx")
+    photos = samples.images()[:3]
+
+    difference = np.abs(bundle.encode(photos) - eager.encode(photos)).max()
+
+    assert difference < 1e-4 * np.abs(eager.encode(photos)).max()
+
+
+def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
+    save("test_resnet", tmp_path)
+
+    with pytest.raises(KeyMapError, match=r"does not fit timm:test_vit\. Not in the file: net\."):
+        load("test_vit", tmp_path)
+
+
+def test_a_name_that_timm_does_not_have_is_refused_with_near_ones() -> None:
+    with pytest.raises(UnknownModelError, match=r"no model 'resnet19'\. Did you mean timm:resnet"):
+        zoo.load("timm:resnet19")
+    with pytest.raises(UnknownModelError, match=r"no weights 'resnet18\.nobody'"):
+        zoo.load("timm:resnet18.nobody")
+
+
+def test_a_crop_that_pads_is_refused() -> None:
+    facts = map(timm.get_pretrained_cfg, timm.list_models())
+    padding = next(f.architecture for f in facts if f is not None and f.crop_mode == "border")
+
+    with pytest.raises(UnsupportedCheckpointError, match="crop_mode"):
+        zoo.resolve(f"timm:{padding}")
+
+
+def test_listing_the_zoo_does_not_import_timm() -> None:
+    code = "import sys, zoo; zoo.list(); sys.exit('timm' in sys.modules or 'torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_pattern_lists_names_of_timm() -> None:
+    names = default_registry().namespaces()["timm"].search("test_vit*")
+
+    assert {"test_vit", "test_vit.r160_in1k"} <= set(names)
+    assert all(name.startswith("test_vit") for name in names)
