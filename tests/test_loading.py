@@ -215,7 +215,7 @@ def test_a_row_without_weights_needs_none() -> None:
 
 
 def test_another_backend_is_not_pretended() -> None:
-    with pytest.raises(OptionError, match=r"no backend 'tensorrt'\. There are eager, onnx"):
+    with pytest.raises(OptionError, match=r"no backend 'tensorrt'\. There are eager, compile, onnx"):
         zoo.load("hog", backend="tensorrt")
 
 

@@ -78,6 +78,11 @@ def test_tensorrt_does_not_run_on_a_processor(bundle_of: BundleOf) -> None:
         onnx_backend(open_bundle(bundle_of("hog")), tensorrt=True)
 
 
+def test_a_bundle_is_handed_to_tensorrt_by_the_name_of_that_runtime(bundle_of: BundleOf) -> None:
+    with pytest.raises(OptionError, match=r"cannot run on 'cuda': it has no Tensorrt"):
+        zoo.open(bundle_of("hog"), runtime="onnx-tensorrt", tf32=True)
+
+
 def test_engines_are_made_for_the_proven_shapes_and_kept_under_the_content(tmp_path: Path) -> None:
     options = provider_options((IDS,), {}, key="ab" * 32, folder=tmp_path)
 

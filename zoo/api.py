@@ -184,6 +184,7 @@ def open_encoder(
     threads: int | None = None,
     runtime: str | None = None,
     rebuild: bool = False,
+    tf32: bool = False,
 ) -> Encoder:
     """Open a bundle that `zoo export` wrote: the same `encode`, without torch.
 
@@ -191,8 +192,11 @@ def open_encoder(
         path: Its folder.
         device: `cpu`, `cuda` or `cuda:1`; by default `cpu`, of an engine the first GPU.
         threads: Of the processor; by default one a core.
-        runtime: `onnx` for the graph itself; by default the bundle's engine, if it has one.
+        runtime: `onnx` for the graph itself, `onnx-tensorrt` for the graph through ONNX Runtime's
+            own TensorRT provider; by default the bundle's engine, if it has one.
         rebuild: Whether its engine is built anew for this machine, and kept in the cache.
+        tf32: Whether ONNX Runtime may round float32 factors to 11 bits on a GPU; an engine does
+            what it was built to.
 
     Raises:
         BundleError: It is not whole, has been changed, was not proven, or its engine is for another
@@ -204,7 +208,7 @@ def open_encoder(
     from zoo import runtime as runtimes
 
     return runtimes.open_encoder(
-        path, device=device, threads=threads, runtime=runtime, rebuild=rebuild
+        path, device=device, threads=threads, runtime=runtime, rebuild=rebuild, tf32=tf32
     )
 
 

@@ -117,9 +117,8 @@ class Registry:
         """
         targets = self.targets()
         if name not in targets:
-            raise OptionError(
-                f"There is no backend {name!r}. There are {', '.join(['eager', 'compile', *sorted(targets)])}."
-            )
+            known = ", ".join(["eager", "compile", *sorted(targets)])
+            raise OptionError(f"There is no backend {name!r}. There are {known}.")
         return targets[name]
 
     def find(self, name: str) -> ModelSpec | Space:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.spec import ModelSpec
 
 ONNX = "onnx"
+ONNX_TENSORRT = "onnx-tensorrt"  # the graph on ONNX Runtime, which hands it to TensorRT 10
 TENSORRT = "tensorrt"
 TENSORRT_RTX = "tensorrt-rtx"
 

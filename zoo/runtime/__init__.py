@@ -10,7 +10,7 @@ from zoo.encoder import Encoder
 from zoo.errors import BundleError, OptionError
 from zoo.preprocess import preprocessor_for
 from zoo.runtime.onnx import onnx_backend
-from zoo.targets import ONNX, Runtime, runtime_of
+from zoo.targets import ONNX, ONNX_TENSORRT, Runtime, runtime_of
 
 if TYPE_CHECKING:
     from zoo.runtime.graph import ArtefactBackend
@@ -23,6 +23,7 @@ def open_encoder(
     threads: int | None = None,
     runtime: str | None = None,
     rebuild: bool = False,
+    tf32: bool = False,
 ) -> Encoder:
     """Open a bundle as an encoder.
 
@@ -30,8 +31,11 @@ def open_encoder(
         path: Its folder.
         device: `cpu`, `cuda` or `cuda:1`; by default `cpu`, of an engine the first GPU.
         threads: Of the processor; by default one a core.
-        runtime: `onnx` for the graph itself; by default the bundle's engine, if it has one.
+        runtime: `onnx` for the graph itself, `onnx-tensorrt` for the graph through ONNX Runtime's
+            own TensorRT provider; by default the bundle's engine, if it has one.
         rebuild: Whether its engine is built anew for this machine, and kept in the cache.
+        tf32: Whether ONNX Runtime may round float32 factors to 11 bits on a GPU; an engine does
+            what it was built to.
 
     Raises:
         BundleError: It is not whole, has been changed, was not proven, or its engine is for another
@@ -45,7 +49,7 @@ def open_encoder(
         from zoo.runtime.rebuild import rebuilt
 
         bundle = rebuilt(bundle, device)
-    return run_bundle(bundle, device=device, threads=threads, runtime=runtime)
+    return run_bundle(bundle, device=device, threads=threads, runtime=runtime, tf32=tf32)
 
 
 def run_bundle(
@@ -55,6 +59,7 @@ def run_bundle(
     threads: int | None = None,
     runtime: str | None = None,
     proven: bool = False,
+    tf32: bool = False,
 ) -> Encoder:
     """Return the encoder of a bundle that is open; see `open_encoder`.
 
@@ -64,11 +69,22 @@ def run_bundle(
         threads: As there.
         runtime: As there.
         proven: Whether an engine that has not been run before is taken as it is: by who proves it.
+        tf32: As there.
     """
     engine = bundle.manifest.engine
     chosen = choose_runtime(bundle, runtime)
     if chosen is None or engine is None:
-        return _encoder(bundle, onnx_backend(bundle, device=device or "cpu", threads=threads))
+        tensorrt = runtime == ONNX_TENSORRT
+        return _encoder(
+            bundle,
+            onnx_backend(
+                bundle,
+                device=device or ("cuda" if tensorrt else "cpu"),
+                threads=threads,
+                tf32=tf32,
+                tensorrt=tensorrt,
+            ),
+        )
     encoder = _encoder(bundle, chosen.open(bundle, device=device, threads=threads))
     if engine.verdict.outcome == "deferred" and not proven:
         from zoo.runtime.proof import prove
@@ -89,7 +105,7 @@ def choose_runtime(bundle: Bundle, name: str | None) -> Runtime | None:
         BundleError: The engine was refused.
     """
     engine = bundle.manifest.engine
-    if name == ONNX or (name is None and engine is None):
+    if name in (ONNX, ONNX_TENSORRT) or (name is None and engine is None):
         return None
     if engine is None or name not in (None, engine.target):
         there = ONNX if engine is None else f"{engine.target} and {ONNX}"
