@@ -15,7 +15,7 @@ import pytest
 from tests.tiny_rows import tiny_row
 from zoo import samples
 from zoo.bundle import MANIFEST
-from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
+from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess, WordPreprocess
 from zoo.weights.cache import exclusive
 from zoo_export.build import build_bundle
 from zoo_export.parity import default_profile
@@ -52,7 +52,7 @@ def items_of(row: ModelSpec, number: int) -> list[Any]:
     """Return raw items: bundled photographs, sounds, or sentences of several lengths."""
     if isinstance(row.preprocess, AudioPreprocess):
         return [samples.sounds()[index % 2] for index in range(number)]
-    if isinstance(row.preprocess, TextPreprocess):
+    if isinstance(row.preprocess, TextPreprocess | WordPreprocess):
         return [text[: 3 + 5 * index] for index, text in enumerate(samples.texts()[:number])]
     return list(samples.images()[:number])
 

@@ -18,6 +18,7 @@ from zoo.spec import Dim, ImagePreprocess, ModelSpec, OutputName, TextPreprocess
 ROOT = Path(__file__).parent.parent
 ROWS = [row for row in default_registry() if row.name]
 LICENSES = {
+    "cc-by-sa-3.0",
     "apache-2.0",
     "mit",
     "dinov3-license",

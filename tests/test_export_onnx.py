@@ -49,6 +49,8 @@ FEW = (
     "wav2vec2-base",
     "hubert-large",
     "whisper-base",
+    "glove-6b-300",
+    "fasttext-cc-en-300",
 )
 
 few = pytest.mark.parametrize("name", FEW)
@@ -64,16 +66,14 @@ def batch_of(row: ModelSpec, samples: int, tokens: int) -> Batch:
     step = 313 if row.modality == "audio" else 1  # samples, or words
     for tensor in row.inputs:
         if tensor.dtype == "int64":
-            fixed = tensor.shape[1]
-            if isinstance(fixed, int):
-                least, length = 1, fixed
-            else:
-                least, length = fixed.min, fixed.min + (tokens - 1) * step
+            sizes = [size if isinstance(size, int) else size.min + (tokens - 1) * step
+                     for size in tensor.shape[1:]]  # fmt: skip
             if tensor.skippable:
-                lengths = rng.integers(least, length + 1, (samples, 1))
-                arrays[tensor.name] = (np.arange(length) < lengths).astype(np.int64)
+                least = 1 if isinstance(tensor.shape[1], int) else tensor.shape[1].min
+                lengths = rng.integers(least, sizes[0] + 1, (samples, 1))
+                arrays[tensor.name] = (np.arange(sizes[0]) < lengths).astype(np.int64)
             else:
-                arrays[tensor.name] = rng.integers(3, row.vocab or 0, (samples, length))
+                arrays[tensor.name] = rng.integers(3, row.vocab or 0, (samples, *sizes))
         elif row.modality == "audio":
             shape = [size if isinstance(size, int) else size.min + (tokens - 1) * step
                      for size in tensor.shape[1:]]  # fmt: skip

@@ -29,6 +29,7 @@ ROOTS = (
 )
 FOLDERS = ("plugins", "export", "tests", "docs", "benchmarks", "model_cards")
 REFERENCES = (
+    "gensim",
     "transformers",
     "sentence_transformers",
     "timm",

@@ -255,7 +255,33 @@ class AudioPreprocess:
     mels: int = 80
 
 
-Preprocess = ImagePreprocess | TextPreprocess | AudioPreprocess
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordPreprocess:
+    """How a text becomes rows of a table of words, for networks that know words alone.
+
+    Words are what white space separates. A word is one row; or, with `ngrams`, its own row, if it
+    has one, and those of the character sequences in it, by their hashes.
+
+    Attributes:
+        max_length: Longest text, known words; longer texts are cut.
+        vocabulary: Files of the words in order of preference; empty where the checkpoint itself
+            holds them, as `vocab.words` and `vocab.offsets`.
+        retry: Look for an unknown word again without punctuation at its ends, then in lower case.
+        pad_id: Row that fills shorter texts; the mask says where.
+        ngrams: Fewest and most characters of a sequence, boundary signs included; None: no rows but
+            those of words.
+        buckets: Rows that sequences share, after those of the words.
+    """
+
+    max_length: int
+    vocabulary: tuple[str, ...] = ()
+    retry: bool = True
+    pad_id: int = 0
+    ngrams: tuple[int, int] | None = None
+    buckets: int = 0
+
+
+Preprocess = ImagePreprocess | TextPreprocess | AudioPreprocess | WordPreprocess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

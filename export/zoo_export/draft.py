@@ -16,6 +16,7 @@ from zoo.loading import load_row
 from zoo.manifest import Engine, Facts, Graph, Origin, PrecisionPlan
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.text import TextPreprocessor
+from zoo.preprocess.words import WordPreprocessor
 from zoo.records import to_plain
 from zoo.spec import ModelSpec
 from zoo_export.binding import bind, fixed_axes
@@ -117,7 +118,9 @@ def traced(
     exported = export_graph(
         row, module, folder / MODEL, outputs=chosen, facts=_inscription(facts, origin)
     )
-    if isinstance(encoder.preprocessor, TextPreprocessor) and encoder.preprocessor.file:
+    if isinstance(encoder.preprocessor, TextPreprocessor | WordPreprocessor) and (
+        encoder.preprocessor.file
+    ):
         encoder.preprocessor.save_tokenizer(folder / TOKENIZER)
     clock.lap("export")
     return Draft(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
@@ -19,6 +19,7 @@ from zoo_text.families import (
     roberta,
     sentence_bert,
     simcse,
+    static,
     t5,
     xlm_roberta,
 )
@@ -34,6 +35,7 @@ FAMILIES = (
     roberta,
     sentence_bert,
     simcse,
+    static,
     t5,
     xlm_roberta,
 )
@@ -49,3 +51,13 @@ def zoo_models() -> Iterable[ModelSpec]:
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise BERT-like repositories, with or without sentence-transformers' modules."""
     return recognise(files)
+
+
+@hookimpl
+def zoo_weight_readers() -> Mapping[str, str]:
+    """Return readers of files of word vectors."""
+    return {
+        ".vectors.npy": "zoo_text.readers.gensim:read_vectors",
+        ".model": "zoo_text.readers.gensim:read_words",
+        "/model.bin": "zoo_text.readers.fasttext:read_model",
+    }

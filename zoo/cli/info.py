@@ -19,6 +19,7 @@ from zoo.spec import (
     Space,
     TensorSpec,
     WeightsSpec,
+    WordPreprocess,
 )
 
 
@@ -112,6 +113,9 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
         if recipe.length is not None:
             length = f"cut or filled up to {recipe.length / recipe.rate:g} s"
         yield "sound", f"{recipe.rate} Hz, {length}, {how}"
+        return
+    if isinstance(recipe, WordPreprocess):
+        yield "text", f"up to {recipe.max_length} known words"
         return
     yield "text", f"up to {recipe.max_length} tokens"
     for name, prompt in recipe.prompts.items():

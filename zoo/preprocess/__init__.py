@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.spec import AudioPreprocess, Card, ImagePreprocess
+from zoo.spec import AudioPreprocess, Card, ImagePreprocess, WordPreprocess
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -89,6 +89,19 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
         from zoo.preprocess.audio import AudioPreprocessor
 
         return AudioPreprocessor(recipe, spec.inputs)
+    if isinstance(recipe, WordPreprocess):
+        from zoo.preprocess.words import StandIn, WordPreprocessor, read_vocabulary
+
+        vocabulary = StandIn(spec.vocab or 0, recipe) if tokenizer is None else (
+            read_vocabulary(tokenizer)
+        )  # fmt: skip
+        return WordPreprocessor(
+            recipe,
+            vocabulary,
+            inputs=tuple(tensor.name for tensor in spec.inputs),
+            rows=spec.vocab or 0,
+            file=tokenizer,
+        )
     if recipe is None:
         raise TypeError(f"{spec.name} has no preprocessing.")
     from zoo.preprocess.text import TextPreprocessor

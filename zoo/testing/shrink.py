@@ -7,9 +7,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, TensorSpec, TextPreprocess
+from zoo.spec import (
+    AudioPreprocess,
+    Dim,
+    ImagePreprocess,
+    ModelSpec,
+    TensorSpec,
+    TextPreprocess,
+    WordPreprocess,
+)
 
 SIDE = 64  # pixels of images, where the config has no size of its own
+WORDS = {"length": (16, 48), "rows": (3, 6)}  # typical and most, of words and of rows of a word
+SAMPLES = (4_000, 20_000)  # typical and most, of sounds
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
 
 
@@ -23,7 +33,13 @@ def tiny(row: ModelSpec) -> ModelSpec:
     if isinstance(recipe, ImagePreprocess):
         recipe = replace(recipe, size=own or (SIDE, SIDE), resize=None)
     elif isinstance(recipe, TextPreprocess) and longest is not None:
-        recipe = replace(recipe, max_length=min(recipe.max_length, longest))
+        pad_id: int = getattr(config, "pad_id", recipe.pad_id)
+        recipe = replace(recipe, max_length=min(recipe.max_length, longest), pad_id=pad_id)
+    elif isinstance(recipe, AudioPreprocess) and recipe.length is not None:
+        length = getattr(config, "positions", 1) * stride * recipe.hop
+        recipe = replace(recipe, length=length, mels=getattr(config, "mels", recipe.mels))
+    elif isinstance(recipe, WordPreprocess):
+        recipe = replace(recipe, buckets=getattr(config, "buckets", 0))
 
     def dim(axis: Dim) -> Dim:
         if axis.name == "batch":
@@ -32,6 +48,10 @@ def tiny(row: ModelSpec) -> ModelSpec:
             side = recipe.size[axis.name == "width"]
             largest = max(side, SIDE // stride * stride) if stride < 32 else 96
             return replace(axis, min=stride, typical=side, max=largest, multiple=stride)
+        if isinstance(recipe, AudioPreprocess):
+            return replace(axis, typical=SAMPLES[0], max=SAMPLES[1])
+        if isinstance(recipe, WordPreprocess):
+            return replace(axis, typical=WORDS[axis.name][0], max=WORDS[axis.name][1])
         most = axis.max if longest is None else min(axis.max, longest)
         return replace(axis, typical=min(axis.typical, most), max=most)
 
@@ -39,6 +59,10 @@ def tiny(row: ModelSpec) -> ModelSpec:
         shape = tuple(dim(size) if isinstance(size, Dim) else size for size in spec.shape)
         if isinstance(recipe, ImagePreprocess) and not isinstance(shape[-1], Dim):
             shape = (*shape[:2], *recipe.size)
+        if isinstance(recipe, AudioPreprocess) and recipe.length is not None:
+            spectra = recipe.length // recipe.hop
+            sizes = (spectra // stride,) if spec.skippable else (recipe.mels, spectra)
+            shape = (shape[0], *sizes)
         return replace(spec, shape=shape)
 
     small = replace(row, config=config, preprocess=recipe, inputs=tuple(map(tensor, row.inputs)))
@@ -66,7 +90,8 @@ def example_batch(
         if _DTYPES[tensor.dtype] == torch.float32:
             value = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
         elif tensor.skippable:
-            lengths = torch.randint(1, shape[1] + 1, (samples, 1), generator=generator)
+            least = tensor.shape[1].min if isinstance(tensor.shape[1], Dim) else 1
+            lengths = torch.randint(least, shape[1] + 1, (samples, 1), generator=generator)
             value = (torch.arange(shape[1]) < lengths).long()
         else:
             value = torch.randint(1, row.vocab or 2, shape, generator=generator)

@@ -34,12 +34,12 @@ def readable(file: Entry, name: str, *, entry: str = "") -> Path:
     """
     if name.endswith(SAFETENSORS):
         return Path(file.path)
-    if name.endswith(pickles.ENDINGS):
-        return _converted(file, pickles.read_tensors, "", entry)
     from zoo.plugins import import_place
     from zoo.registry import default_registry
 
     found = default_registry().reader(name)
+    if found is None and name.endswith(pickles.ENDINGS):
+        return _converted(file, pickles.read_tensors, "", entry)
     if found is None:
         return Path(file.path)  # whoever reads it says what is wrong with it
     place, maker = found

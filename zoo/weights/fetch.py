@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from zoo.errors import FormatError, OptionError, RepoNotFoundError
-from zoo.spec import COMPANIONS, ModelSpec, TextPreprocess, WeightsSpec
+from zoo.spec import COMPANIONS, ModelSpec, TextPreprocess, WeightsSpec, WordPreprocess
 from zoo.weights.convert import readable
 from zoo.weights.folder import FolderSource, PackageSource
 from zoo.weights.hub import HubSource
@@ -146,12 +146,17 @@ def pull(spec: ModelSpec | WeightsSpec, *, verify: bool = False, progress: bool 
     weights = spec.weights if isinstance(spec, ModelSpec) else spec
     source = _source(weights, progress)
     fetched = _weights(weights, source, check=verify)
-    if not isinstance(spec, ModelSpec) or not isinstance(spec.preprocess, TextPreprocess):
+    recipe = spec.preprocess if isinstance(spec, ModelSpec) else None
+    if isinstance(recipe, WordPreprocess) and recipe.vocabulary:
+        wanted = recipe.vocabulary
+    elif isinstance(recipe, TextPreprocess):
+        wanted = recipe.tokenizer
+        if recipe.tokenizer_home is not None:
+            weights = recipe.tokenizer_home
+            source = _source(weights, progress)
+    else:
         return fetched
-    if spec.preprocess.tokenizer_home is not None:
-        weights = spec.preprocess.tokenizer_home
-        source = _source(weights, progress)
-    name, entry = _first(weights, source, spec.preprocess.tokenizer, check=verify)
+    name, entry = _first(weights, source, wanted, check=verify)
     side = {name: entry, **_companion(weights, source, name, check=verify)}
     return replace(
         fetched,

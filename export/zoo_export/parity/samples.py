@@ -23,8 +23,9 @@ from zoo.spec import (
     ModelSpec,
     TensorSpec,
     TextPreprocess,
+    WordPreprocess,
 )
-from zoo_export.parity.profile import Profile
+from zoo_export.parity.profile import Profile, Range
 
 # Rare signs that no vocabulary of words holds; tokenizers of bytes take them apart instead.
 UNKNOWN = "\u2a33 \u2a34 \u2a35 \u2a36 \u2a37"
@@ -52,12 +53,16 @@ def dynamic(spec: ModelSpec) -> dict[str, Dim]:
     return {dim.name: dim for dim in dims}
 
 
+def _ranges(spec: ModelSpec, profile: Profile) -> dict[str, Range]:
+    return {name: profile.range(dim) for name, dim in dynamic(spec).items()}
+
+
 def points(spec: ModelSpec, profile: Profile) -> dict[str, dict[str, int]]:
     """Return the shapes of the lattice: `typical`, then the others that differ from it.
 
     Where there are two axes, one point is neither square nor round.
     """
-    ranges = {name: profile.range(dim) for name, dim in dynamic(spec).items()}
+    ranges = _ranges(spec, profile)
     found = {"typical": {name: axis.typical for name, axis in ranges.items()}}
     wanted = {
         "smallest": {name: axis.min for name, axis in ranges.items()},
@@ -97,10 +102,11 @@ def real_samples(
     if isinstance(recipe, AudioPreprocess) and preprocessor is not None:
         items, names = sound_items(recipe)
         return list(_prepared(spec, profile, preprocessor, items, names))
-    if not isinstance(recipe, TextPreprocess) or preprocessor is None:
+    if not isinstance(recipe, TextPreprocess | WordPreprocess) or preprocessor is None:
         return []
     texts = bundled.texts()
-    long = " ".join(texts * (1 + recipe.max_length // 8))
+    longest = max((axis.max for axis in _ranges(spec, profile).values()), default=0)
+    long = " ".join(texts * (1 + min(recipe.max_length, longest) // 8))
     items = [*texts[:most], UNKNOWN, long]
     names = [*(f"sentence {i}" for i in range(len(items) - 2)), "unknown tokens", "long text"]
     return list(_prepared(spec, profile, preprocessor, items, names))
@@ -154,7 +160,7 @@ def _prepared(
     names: Sequence[str],
 ) -> Iterator[Sample]:
     """Yield what the preprocessor makes of items, one at a time, where it fits the profile."""
-    ranges = {name: profile.range(dim) for name, dim in dynamic(spec).items()}
+    ranges = _ranges(spec, profile)
     for name, prepared in zip(names, preprocessor.prepare(items), strict=True):
         if isinstance(prepared, InputError):
             continue  # such as a text of which a tokenizer makes nothing

@@ -1,0 +1,1 @@
+"""Files of word vectors as tensors: each is read once and kept as safetensors."""
