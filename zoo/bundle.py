@@ -20,6 +20,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,16 +110,38 @@ def open_bundle(path: str | Path) -> Bundle:
         BundleError: It is none, it is newer than this version, a file has changed, is missing or
             does not belong to it, or its export was not proven.
     """
+    with opening_bundle(path) as bundle:
+        pass
+    return bundle
+
+
+@contextmanager
+def opening_bundle(path: str | Path) -> Iterator[Bundle]:
+    """Yield a bundle whose files are hashed while the block runs; it ends when both are done.
+
+    Nothing of the block is to be used before it ends. If a file has changed, that is the error, and
+    not what the block made of it.
+
+    Raises:
+        BundleError: As `open_bundle`.
+    """
     path = Path(path).expanduser()
     manifest = read_manifest(path)
     with disk_errors(path):
-        _check_files(path, manifest)
+        _check_names(path, manifest)
+    with ThreadPoolExecutor(1, thread_name_prefix="zoo-hash") as hasher:
+        hashing = hasher.submit(_check_hashes, path, manifest)
+        try:
+            if manifest.verdict.outcome == "passed":
+                yield Bundle(path=path, manifest=manifest)
+        finally:
+            with disk_errors(path):
+                hashing.result()
     if manifest.verdict.outcome != "passed":
         raise BundleError(
             f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
             f"run. Its {PARITY} says more."
         )
-    return Bundle(path=path, manifest=manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -152,7 +175,8 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _check_files(path: Path, manifest: Manifest) -> None:
+def _check_names(path: Path, manifest: Manifest) -> None:
+    """Refuse a folder that lacks a file, has one too many, or one of another size."""
     there = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} - {MANIFEST}
     for name, facts in manifest.files.items():
         file = path / name
@@ -161,11 +185,18 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         size = file.stat().st_size
         if size != facts.size:
             raise BundleError(f"{file} has been changed: it has {size} bytes, not {facts.size}.")
-        if hash_file(file)[0] != facts.sha256:
-            raise BundleError(f"{file} has been changed: its sha256 is not that of the manifest.")
     extra = sorted(there - set(manifest.files))
     if extra:
         raise BundleError(f"{path} holds {', '.join(extra[:5])}, which its manifest does not name.")
+
+
+def _check_hashes(path: Path, manifest: Manifest) -> None:
+    """Refuse a folder with a changed file."""
+    for name, facts in manifest.files.items():
+        if hash_file(path / name)[0] != facts.sha256:
+            raise BundleError(
+                f"{path / name} has been changed: its sha256 is not that of the manifest."
+            )
 
 
 def _refuse_occupied(place: Path, overwrite: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.bundle import TOKENIZER, Bundle, open_bundle
+from zoo.bundle import TOKENIZER, Bundle, open_bundle, opening_bundle
 from zoo.encoder import Encoder
 from zoo.errors import BundleError, OptionError
 from zoo.preprocess import preprocessor_for
