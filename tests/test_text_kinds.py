@@ -42,8 +42,7 @@ def test_tokens_and_mean_equal_the_reference(name: str, dtype: torch.dtype, tmp_
 
     for length in LENGTHS:
         ids, mask = ids_and_mask(KINDS[name].tiny, length)
-        with torch.no_grad(), KINDS[name].wide(dtype):
-            expected = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        expected = KINDS[name].run(model, ids, mask)
         ours = run(encoder, ids, mask)
 
         real = mask[..., None].to(dtype)
@@ -68,8 +67,7 @@ def test_a_file_with_heads_gives_the_same(name: str, tmp_path: Path) -> None:
     ids, mask = ids_and_mask(KINDS[name].tiny, 9)
 
     body = model.get_submodule(KINDS[name].inner)
-    with torch.no_grad(), KINDS[name].wide(torch.float64):
-        expected = body(input_ids=ids, attention_mask=mask).last_hidden_state
+    expected = KINDS[name].run(body, ids, mask)
 
     real = mask[..., None]
     assert relative_error(run(encoder, ids, mask).tokens * real, expected * real) <= FLOAT64
@@ -151,7 +149,7 @@ def test_a_file_of_full_size_is_covered_exactly(row: ModelSpec, headed: bool) ->
     assert sorted(targets) == sorted(needed)
     used = {source for assignment in plan.assignments for source in assignment.sources}
     assert used | {key for key, _ in plan.dropped} == set(header)
-    assert headed or not plan.dropped
+    assert headed or {key for key, _ in plan.dropped} <= {"mask_emb"}  # XLNet's, of pretraining
     assert row.params == row.config.params
 
 

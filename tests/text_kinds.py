@@ -13,6 +13,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
+from transformers.core_model_loading import revert_weight_conversion
 
 import zoo
 from tests.exact import exact
@@ -20,7 +21,9 @@ from tests.reference import make_live
 from zoo.encoder import Encoder
 from zoo_text.configs import TextConfig
 from zoo_text.deberta_config import DebertaConfig
+from zoo_text.rotary_config import RotaryConfig
 from zoo_text.t5_config import T5Config
+from zoo_text.xlnet_config import XlnetConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Kind:
         families: Whose rows are of this kind.
         rounds: Modules of transformers that round to float32.
         tied: Names of `headed` that no file holds, because another has the same tensor.
+        extra: What the reference takes beside ids and mask, made of the mask.
     """
 
     tiny: TextConfig
@@ -48,10 +52,19 @@ class Kind:
     families: tuple[str, ...]
     rounds: tuple[str, ...] = ()
     tied: tuple[str, ...] = ()
+    extra: Callable[[Tensor], dict[str, Tensor]] = lambda _: {}
 
     def make(self, config: TextConfig, *, headed: bool = False) -> Any:
         """Return a reference model of the numbers of a config of ours."""
         return (self.headed if headed else self.bare)(self.config(**self.numbers(config)))
+
+    @torch.no_grad()
+    def run(self, model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the tokens that a reference encoder makes of a batch."""
+        with self.wide(model.dtype):
+            out = model(input_ids=ids, attention_mask=mask, **self.extra(mask))
+        tokens: Tensor = out.last_hidden_state
+        return tokens
 
     def wide(self, dtype: torch.dtype) -> AbstractContextManager[None]:
         """Keep the reference from rounding, in float64."""
@@ -114,6 +127,72 @@ DEBERTA = DebertaConfig(
     vocab=48, width=32, depth=3, heads=4, hidden=64, buckets=8, max_distance=20,
 )  # fmt: skip
 
+
+def _nomic(config: RotaryConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": config.vocab,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.hidden,
+        "max_position_embeddings": config.longest,
+        "type_vocab_size": config.type_vocab,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.theta},
+    }
+
+
+NOMIC = RotaryConfig(
+    vocab=48, width=32, depth=3, heads=4, hidden=48, longest=64, type_vocab=2, theta=1000.0,
+)  # fmt: skip
+
+
+def _modernbert(config: RotaryConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": config.vocab,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.hidden,
+        "max_position_embeddings": config.longest,
+        "local_attention": 2 * config.window,
+        "global_attn_every_n_layers": config.global_every,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": config.theta},
+            "sliding_attention": {"rope_type": "default", "rope_theta": config.local_theta},
+        },
+        "pad_token_id": config.pad_id,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "cls_token_id": 1,
+        "sep_token_id": 2,
+    }
+
+
+MODERNBERT = RotaryConfig(
+    vocab=48, width=32, depth=5, heads=4, hidden=48, longest=64, pad_id=3, pre_norm=True,
+    norm_bias=False, eps=1e-5, activation="gelu", theta=160_000.0, window=3, global_every=2,
+)  # fmt: skip
+
+
+def _xlnet(config: XlnetConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": config.vocab,
+        "d_model": config.width,
+        "n_layer": config.depth,
+        "n_head": config.heads,
+        "d_inner": config.hidden,
+        "pad_token_id": config.pad_id,
+    }
+
+
+def segments(mask: Tensor) -> dict[str, Tensor]:
+    """Return what XLNet's tokenizer gives beside ids: 0 in a text, 2 at its end, 3 on padding."""
+    ends = torch.arange(mask.shape[1]) == mask.sum(1, keepdim=True) - 1
+    return {"token_type_ids": torch.where(ends, 2, torch.where(mask.bool(), 0, 3))}
+
+
+XLNET = XlnetConfig(vocab=48, width=32, depth=3, heads=4, hidden=64, pad_id=5)
+
 KINDS: Mapping[str, Kind] = {
     "t5": _T5_KIND,
     "flan-t5": replace(
@@ -132,6 +211,40 @@ KINDS: Mapping[str, Kind] = {
         rounds=("transformers.models.deberta_v2.modeling_deberta_v2",),
         tied=("lm_predictions.lm_head.decoder.weight",),
     ),
+    "nomic": Kind(
+        tiny=NOMIC,
+        numbers=_nomic,
+        config=transformers.NomicBertConfig,
+        bare=transformers.NomicBertModel,
+        headed=transformers.NomicBertForMaskedLM,
+        inner="nomic_bert",
+        families=("nomic-embed",),
+        rounds=("transformers.models.nomic_bert.modeling_nomic_bert",),
+        tied=("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"),
+    ),
+    "modernbert": Kind(
+        tiny=MODERNBERT,
+        numbers=_modernbert,
+        config=transformers.ModernBertConfig,
+        bare=transformers.ModernBertModel,
+        headed=transformers.ModernBertForMaskedLM,
+        inner="model",
+        families=("modernbert",),
+        rounds=("transformers.models.modernbert.modeling_modernbert",),
+        tied=("decoder.weight",),
+    ),
+    "xlnet": Kind(
+        tiny=XLNET,
+        numbers=_xlnet,
+        config=transformers.XLNetConfig,
+        bare=transformers.XLNetModel,
+        headed=transformers.XLNetLMHeadModel,
+        inner="transformer",
+        families=("xlnet",),
+        rounds=("transformers.models.xlnet.modeling_xlnet",),
+        tied=("lm_loss.weight",),
+        extra=segments,
+    ),
 }
 
 
@@ -139,7 +252,12 @@ def reference(name: str, *, headed: bool = False, dtype: torch.dtype = torch.flo
     """Return a tiny live reference model in evaluation mode."""
     kind = KINDS[name]
     with kind.wide(dtype):
-        return make_live(kind.make(kind.tiny, headed=headed).to(dtype))
+        model = kind.make(kind.tiny, headed=headed).to(dtype)
+    computed = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    make_live(model)
+    for name, buffer in model.named_buffers():  # angles are no weights
+        buffer.copy_(computed[name])
+    return model
 
 
 def save(model: Any, folder: Path) -> Path:
@@ -206,11 +324,9 @@ def reference_header(name: str, config: TextConfig, headed: bool) -> Mapping[str
     kind = KINDS[name]
     with torch.device("meta"):
         model = kind.make(config, headed=headed)
-    return {
-        key: tuple(tensor.shape)
-        for key, tensor in model.state_dict().items()
-        if key not in kind.tied
-    }
+    # transformers computes under names of its own, and writes files under the authors'.
+    written = revert_weight_conversion(model, model.state_dict())
+    return {key: tuple(tensor.shape) for key, tensor in written.items() if key not in kind.tied}
 
 
 def kind_of(family: str) -> str:

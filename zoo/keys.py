@@ -32,6 +32,7 @@ class Rule:
         sources: Templates of checkpoint keys; several are concatenated along `axis`.
         targets: Templates of our keys; several take equal parts along `axis`; none drops the key.
         axis: Of a concatenation or split.
+        flatten: Join all axes but the first (matrices with an axis for the heads).
         transpose: Swap the two axes (Conv1D or `x @ proj` layouts).
         shape: New shape, with one -1 allowed.
         lead: Axes of size one put in front.
@@ -41,6 +42,7 @@ class Rule:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     axis: int = 0
+    flatten: bool = False
     transpose: bool = False
     shape: Shape | None = None
     lead: int = 0
@@ -51,12 +53,20 @@ def move(
     source: str,
     target: str,
     *,
+    flatten: bool = False,
     transpose: bool = False,
     shape: Shape | None = None,
     lead: int = 0,
 ) -> Rule:
     """Take one tensor over under another name."""
-    return Rule(sources=(source,), targets=(target,), transpose=transpose, shape=shape, lead=lead)
+    return Rule(
+        sources=(source,),
+        targets=(target,),
+        flatten=flatten,
+        transpose=transpose,
+        shape=shape,
+        lead=lead,
+    )
 
 
 def merge(sources: Sequence[str], target: str, *, axis: int = 0) -> Rule:
@@ -270,6 +280,8 @@ def _shapes(rule: Rule, sources: Sequence[Shape]) -> list[Shape]:
         if any(_without(source, rule.axis) != _without(shape, rule.axis) for source in sources):
             return [IMPOSSIBLE] * len(rule.targets)
         shape[rule.axis] = sum(source[rule.axis] for source in sources)
+    if rule.flatten and shape:
+        shape = [shape[0], prod(shape[1:])]
     if rule.transpose:
         shape.reverse()
     if rule.shape is not None:

@@ -10,8 +10,21 @@ from zoo.fields import Fields
 from zoo.spec import Family
 from zoo_text.configs import Activation, BertConfig, TextConfig
 from zoo_text.deberta_config import DebertaConfig
-from zoo_text.families import bert, deberta, distilbert, electra, roberta, t5, xlm_roberta
+from zoo_text.families import (
+    bert,
+    deberta,
+    distilbert,
+    electra,
+    modernbert,
+    nomic,
+    roberta,
+    t5,
+    xlm_roberta,
+    xlnet,
+)
+from zoo_text.rotary_config import RotaryConfig
 from zoo_text.t5_config import T5Config
+from zoo_text.xlnet_config import XlnetConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +35,13 @@ class Architecture:
         family: Whose key tables its files follow.
         read: Its numbers, from a configuration.
         ending: Token that every text ends with, if the tokenizer may not put it there.
+        own_code: Whether its authors' files name code of their own, which is what is computed here.
     """
 
     family: Family
     read: Callable[[Fields], TextConfig]
     ending: str = ""
+    own_code: bool = False
 
 
 _ACTIVATIONS: Mapping[str, Activation] = {
@@ -140,6 +155,121 @@ def _deberta(fields: Fields) -> DebertaConfig:
     )
 
 
+def _nomic(fields: Fields) -> RotaryConfig:
+    """Read transformers' own spelling, or that of the authors' code."""
+    authors = "n_embd" in fields
+    if authors:
+        fields.require("activation_function", "swiglu")
+        fields.require("rotary_emb_fraction", 1.0, 1)
+        for name in ("rotary_emb_scale_base", "rotary_scaling_factor"):
+            fields.require(name)
+        for name in ("prenorm", "rotary_emb_interleaved", "qkv_proj_bias", "mlp_fc1_bias",
+                     "mlp_fc2_bias", "use_rms_norm", "parallel_block", "causal"):  # fmt: skip
+            fields.require(name, False)
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    width = fields.integer("n_embd" if authors else "hidden_size", most=_MOST_WIDE)
+    return RotaryConfig(
+        vocab=vocab,
+        width=width,
+        depth=fields.integer("n_layer" if authors else "num_hidden_layers", most=_MOST_BLOCKS),
+        heads=_heads(fields, "n_head" if authors else "num_attention_heads", width),
+        hidden=fields.integer("n_inner" if authors else "intermediate_size", most=_MOST_WIDE),
+        longest=fields.integer(
+            "n_positions" if authors else "max_position_embeddings",
+            least=_SHORTEST,
+            most=_MOST_ROWS,
+        ),
+        type_vocab=fields.integer("type_vocab_size", 2, least=0, most=_MOST_ROWS),
+        eps=fields.positive("layer_norm_epsilon" if authors else "layer_norm_eps", 1e-12),
+        activation="silu" if authors else _activation(fields, "hidden_act"),
+        theta=fields.positive("rotary_emb_base", 1000.0) if authors else _theta(fields, 1000.0),
+        pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
+    )
+
+
+def _modernbert(fields: Fields) -> RotaryConfig:
+    for name in ("attention_bias", "mlp_bias"):
+        fields.require(name, False)
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    width = fields.integer("hidden_size", most=_MOST_WIDE)
+    depth = fields.integer("num_hidden_layers", most=_MOST_BLOCKS)
+    angles = fields.inner("rope_parameters")
+    return RotaryConfig(
+        vocab=vocab,
+        width=width,
+        depth=depth,
+        heads=_heads(fields, "num_attention_heads", width),
+        hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
+        longest=fields.integer("max_position_embeddings", 8192, least=_SHORTEST, most=_MOST_ROWS),
+        pre_norm=True,
+        norm_bias=fields.flag("norm_bias", False),
+        eps=fields.positive("norm_eps", 1e-5),
+        activation=_activation(fields, "hidden_activation"),
+        theta=_angles(angles, "full_attention", fields.positive("global_rope_theta", 160_000.0)),
+        local_theta=_angles(
+            angles, "sliding_attention", fields.positive("local_rope_theta", 10_000.0)
+        ),
+        window=fields.integer("local_attention", 128, least=2, most=_MOST_ROWS) // 2,
+        global_every=_global_every(fields, depth),
+        pad_id=fields.integer("pad_token_id", 50283, least=0, most=vocab - 1),
+    )
+
+
+def _xlnet(fields: Fields) -> XlnetConfig:
+    fields.require("attn_type", "bi")
+    fields.require("clamp_len", -1)
+    for name in ("bi_data", "same_length"):
+        fields.require(name, False)
+    fields.require("untie_r", True)
+    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    width = fields.integer("d_model", most=_MOST_WIDE)
+    heads = _heads(fields, "n_head", width)
+    fields.require("d_head", width // heads)
+    return XlnetConfig(
+        vocab=vocab,
+        width=width,
+        depth=fields.integer("n_layer", most=_MOST_BLOCKS),
+        heads=heads,
+        hidden=fields.integer("d_inner", most=_MOST_WIDE),
+        eps=fields.positive("layer_norm_eps", 1e-12),
+        activation=_activation(fields, "ff_activation"),
+        pad_id=fields.integer("pad_token_id", 5, least=0, most=vocab - 1),
+    )
+
+
+def _global_every(fields: Fields, depth: int) -> int:
+    """Return which blocks see all tokens: every so manieth, from the first on."""
+    kinds = fields.get("layer_types")
+    if kinds is None:
+        return fields.integer("global_attn_every_n_layers", 3, most=_MOST_BLOCKS)
+    known = {"full_attention": False, "sliding_attention": True}
+    if (
+        not isinstance(kinds, list)
+        or len(kinds) != depth
+        or any(kind not in known for kind in kinds)
+    ):
+        raise fields.wrong("layer_types", f"a list of {depth} kinds of attention")
+    for every in range(1, depth + 1):
+        if [known[kind] for kind in kinds] == [place % every != 0 for place in range(depth)]:
+            return every
+    raise UnsupportedCheckpointError(f"{fields.file} has layer_types without a regular pattern.")
+
+
+def _theta(fields: Fields, default: float) -> float:
+    """Return the base of the rotations, in today's spelling or the older one."""
+    fields.require("rope_scaling")
+    angles = fields.inner("rope_parameters")
+    angles.require("rope_type", "default")
+    return angles.positive("rope_theta", fields.positive("rope_theta", default))
+
+
+def _angles(fields: Fields, kind: str, default: float) -> float:
+    """Return the base of the rotations of one kind of block."""
+    angles = fields.inner(kind)
+    angles.require("rope_type", "default")
+    return angles.positive("rope_theta", default)
+
+
 def _heads(fields: Fields, field: str, width: int) -> int:
     heads = fields.integer(field, most=_MOST_WIDE)
     if width % heads:
@@ -168,5 +298,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "distilbert": Architecture(family=distilbert.FAMILY, read=_distilbert),
     "electra": Architecture(family=electra.FAMILY, read=_bert),
     "deberta-v2": Architecture(family=deberta.FAMILY, read=_deberta),
+    "modernbert": Architecture(family=modernbert.FAMILY, read=_modernbert),
+    "nomic_bert": Architecture(family=nomic.FAMILY, read=_nomic, own_code=True),
     "t5": Architecture(family=t5.FAMILY, read=_t5, ending=t5.ENDING),
+    "xlnet": Architecture(family=xlnet.FAMILY, read=_xlnet),
 }

@@ -60,8 +60,8 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     kind = fields.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         return None
-    _refuse_unsupported(fields, files)
     architecture = ARCHITECTURES[kind]
+    _refuse_unsupported(fields, files, own_code=architecture.own_code)
     shape = architecture.read(fields)
     modules = read_modules(files, shape.width)
     return (_row(files, architecture, shape, modules),)
@@ -107,10 +107,10 @@ def _row(
     )
 
 
-def _refuse_unsupported(fields: Fields, files: RepoFiles) -> None:
+def _refuse_unsupported(fields: Fields, files: RepoFiles, *, own_code: bool) -> None:
     position = fields.text("position_embedding_type", "absolute")
     reasons = {
-        "wants its own code to be run (auto_map)": bool(fields.get("auto_map")),
+        "wants its own code to be run (auto_map)": bool(fields.get("auto_map")) and not own_code,
         "is a decoder": fields.flag("is_decoder", False),
         "attends to another sequence": fields.flag("add_cross_attention", False),
         f"has {position!r} position embeddings": position != "absolute",
@@ -118,8 +118,7 @@ def _refuse_unsupported(fields: Fields, files: RepoFiles) -> None:
     for reason, holds in reasons.items():
         if holds:
             raise UnsupportedCheckpointError(
-                f"{files.source} {reason}, by its {fields.file}. Supported are plain encoders with "
-                "absolute positions."
+                f"{files.source} {reason}, by its {fields.file}. Supported are plain encoders."
             )
 
 

@@ -41,6 +41,7 @@ class TextConfig(ABC):
         pooling: From tokens to one vector. `pooler`: BERT's own dense layer and tanh on the class
             token; `mean_sqrt_len`: sum over the square root of the length.
         dense: Layers on the pooled vector.
+        vector_norm: Whether the vector goes through a layer norm without parameters.
         normalize: Whether the vector is scaled to unit L2 norm.
     """
 
@@ -50,6 +51,7 @@ class TextConfig(ABC):
     pad_id: int = 0
     pooling: Pooling = "mean"
     dense: tuple[DenseHead, ...] = ()
+    vector_norm: bool = False
     normalize: bool = False
 
     @property

@@ -16,12 +16,15 @@ from zoo_text.families import (
     e5,
     electra,
     gte,
+    modernbert,
+    nomic,
     roberta,
     sentence_bert,
     simcse,
     static,
     t5,
     xlm_roberta,
+    xlnet,
 )
 
 FAMILIES = (
@@ -32,12 +35,15 @@ FAMILIES = (
     e5,
     electra,
     gte,
+    modernbert,
+    nomic,
     roberta,
     sentence_bert,
     simcse,
     static,
     t5,
     xlm_roberta,
+    xlnet,
 )
 
 

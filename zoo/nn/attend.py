@@ -35,7 +35,14 @@ def attend(
 
 def key_bias(mask: Tensor | None, like: Tensor) -> Tensor | None:
     """(B, N), nonzero where real -> (B, 1, 1, N) in the dtype of `like`: the bias of `attend`."""
-    if mask is None:
-        return None
+    return None if mask is None else allow(mask.bool()[:, None, None, :], like)
+
+
+def allow(seen: Tensor, like: Tensor) -> Tensor:
+    """Bool, True where a query sees a key -> 0 there, else the lowest number of `like`'s dtype.
+
+    All conditions belong into one such mask: two of the lowest numbers make an infinity, and a row
+    of these no attention at all.
+    """
     lowest = like.new_full((), torch.finfo(like.dtype).min)
-    return torch.where(mask.bool()[:, None, None, :], like.new_zeros(()), lowest)
+    return torch.where(seen, like.new_zeros(()), lowest)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.encoded import Encoded
 from zoo.nn.activations import ACTIVATIONS
@@ -54,6 +55,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.normalize = config.normalize
         self.pooling = config.pooling
+        self.vector_norm = (config.dim,) if config.vector_norm else None
         self.dense = nn.ModuleList()
         source = config.width
         for head in config.dense:
@@ -65,6 +67,8 @@ class TextEncoder(nn.Module):
         pooled = self.pool(tokens, mask)  # (B, W)
         for head in self.dense:
             pooled = head(pooled)
+        if self.vector_norm is not None:
+            pooled = F.layer_norm(pooled, self.vector_norm)
         if self.normalize:
             pooled = unit(pooled)
         return Encoded(pooled=pooled, tokens=tokens, mask=None if mask is None else mask.bool())
