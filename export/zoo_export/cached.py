@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.bundle import open_bundle
-from zoo.errors import BundleError, OptionError
+from zoo.errors import BundleError
 from zoo.manifest import Precision
 from zoo.records import to_plain
 from zoo.spec import ModelSpec
@@ -53,8 +53,6 @@ def bundle(
         ParityError: The graph was not proven.
         ZooError: It cannot be exported, or could not run here.
     """
-    if precision != "float32":
-        raise OptionError(f"backend={target.name!r} runs in float32; {precision} does not fit.")
     needs = target.needs()  # what could not run here shows before anything is fetched
     place = place_of(
         row, target=target.name, needs=needs, precision=precision, weights=weights, seed=seed

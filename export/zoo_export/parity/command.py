@@ -35,6 +35,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="An ONNX file or a bundle's folder (`FILE@cuda` runs it on a GPU), `compile`, `float16` "
     "or `bfloat16`: eager PyTorch in that type. Any number of times.",
 )
+@click.option("--twin", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="The float32 graph of which a graph of low precision was made.")  # fmt: skip
 @click.option("--weights", help="`random`, or a folder or file to read instead of the row's.")
 @click.option("--layers", is_flag=True, help="Compare what passes the boundary of every module.")
 @click.option("--thorough", is_flag=True, help="Run the cases above the token budget too.")
@@ -53,6 +55,7 @@ def command(
     context: click.Context,
     name: str | None,
     against: tuple[str, ...],
+    twin: Path | None,
     weights: str | None,
     layers: bool,
     thorough: bool,
@@ -68,6 +71,10 @@ def command(
     Every number that leaves one is compared with eager PyTorch in float64, over batch sizes,
     lengths, padding, real and extreme inputs. It passes when it errs no more than eager float32
     does. Exit code 0: passed; 3: refused, or it could not be run.
+
+    A graph of low precision must be the float32 graph plus casts: --twin names that, unless it is a
+    bundle of `zoo export`, of which it is made again. Its rounding is then held against eager
+    PyTorch of its own precision.
     """
     if old_report is not None:
         if name is not None or against or repro_folder is not None:
@@ -83,7 +90,15 @@ def command(
                 "Say what to judge: --against FILE.onnx, a bundle's folder, compile, float16."
             )
         reports = list(
-            _judged(name, against, weights, layers=layers, thorough=thorough, repro=repro_folder)
+            _judged(
+                name,
+                against,
+                weights,
+                layers=layers,
+                thorough=thorough,
+                repro=repro_folder,
+                twin=twin,
+            )
         )
     _write_all(reports, json_file, html_file, junit_file)
     for report in reports:
@@ -104,9 +119,11 @@ def _judged(
     layers: bool,
     thorough: bool,
     repro: Path | None,
+    twin: Path | None,
 ) -> Iterator[Report]:
     """Yield a report a tower; what it held in memory is gone before the next."""
     from zoo_export.parity.gate import deferred, judge_against
+    from zoo_export.parity.low_graph import LowGraph, judge_graph
     from zoo_export.parity.reference import prepare
     from zoo_export.parity.repro import write_repros
     from zoo_export.parity.subject import open_subjects
@@ -123,9 +140,15 @@ def _judged(
                 preprocessor=subject.encoder.preprocessor,
                 thorough=thorough,
             )
-            report = judge_against(reference, subject.candidates, layers=layers)
+            low = {n: c for n, c in subject.candidates.items() if isinstance(c, LowGraph)}
+            for name_of, candidate in low.items():
+                yield from judge_graph(reference, candidate, name_of, twin=twin, layers=layers)
+            others = {n: c for n, c in subject.candidates.items() if n not in low}
+            if not others:
+                continue
+            report = judge_against(reference, others, layers=layers)
             if repro is not None:
-                for folder in write_repros(reference, report, subject.candidates, repro):
+                for folder in write_repros(reference, report, others, repro):
                     click.echo(f"repro: {folder}", err=True)
         yield report
 
@@ -147,8 +170,9 @@ def _write_all(
 ) -> None:
     if json_file is not None:
         for report in reports:
+            kind = "" if report.precision == "float32" else f".{report.precision}"
             own = json_file if len(reports) == 1 else json_file.with_suffix(
-                f".{report.model}{json_file.suffix}"
+                f".{report.model}{kind}{json_file.suffix}"
             )  # fmt: skip
             _write(own, report.to_json())
     if html_file is not None:

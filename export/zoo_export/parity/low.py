@@ -113,16 +113,6 @@ def structure_of(path: Path, twin: Path) -> str:
     return f"not proven, {found}" if found else PROVEN
 
 
-def precision_of(path: Path) -> Low | None:
-    """Return the precision of a graph that computes in less than float32, else None."""
-    model = graph.read(path)
-    for node in model.graph:
-        for value in (*node.inputs, *node.outputs):
-            if value is not None and value.dtype in LOW:
-                return "float16" if value.dtype.name == "FLOAT16" else "bfloat16"
-    return None
-
-
 def modules_in_float32(path: Path, scopes: Scopes) -> set[str]:
     """Return the modules of which a graph of low precision computes products in float32."""
     found = set()

@@ -22,6 +22,7 @@ from zoo.runtime import run_bundle
 from zoo.spec import Dim, ModelSpec
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.eager import TorchCandidate, arrays
+from zoo_export.parity.low_graph import LowGraph, precision_of
 from zoo_export.parity.onnx_candidate import OnnxCandidate
 from zoo_export.parity.profile import Range
 
@@ -141,14 +142,14 @@ def _bundle(folder: Path, device: str, label: str) -> Offer:
     def make(row: ModelSpec, module: nn.Module, outputs: tuple[str, ...]) -> Candidate:
         if manifest.engine is not None:
             return BundleCandidate(folder, manifest, device)
-        return OnnxCandidate(
-            folder / MODEL,
-            scopes=json.loads(scopes.read_text(encoding="utf-8")) if scopes.is_file() else None,
-            preprocessor=preprocessor_for(
-                manifest.facts, tokenizer if tokenizer.is_file() else None
-            ),
-            device=device,
-        )
+        homes = json.loads(scopes.read_text(encoding="utf-8")) if scopes.is_file() else None
+        preprocessor = preprocessor_for(manifest.facts, tokenizer if tokenizer.is_file() else None)
+        dtype = manifest.graph.dtype
+        if dtype != "float32" and device == "cpu":
+            return LowGraph(
+                folder / MODEL, dtype, scopes=homes, preprocessor=preprocessor, ours=True
+            )
+        return OnnxCandidate(folder / MODEL, scopes=homes, preprocessor=preprocessor, device=device)
 
     return Offer(
         label=label,
@@ -164,7 +165,8 @@ def _bundle(folder: Path, device: str, label: str) -> Offer:
 
 
 def _file(row: ModelSpec, path: Path, device: str, label: str) -> Offer:
-    candidate = OnnxCandidate(path, device=device)
+    dtype = precision_of(path) if device == "cpu" else None
+    candidate = OnnxCandidate(path, device=device) if dtype is None else LowGraph(path, dtype)
     ranges = {}
     for tensor in row.inputs:
         shape = candidate.shapes.get(tensor.name, ())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
-from zoo_export.precision.operators import LOW, is_mover, makes_floats
+from zoo_export.precision.operators import LOW, is_float, is_mover, makes_floats
 
 FLOAT = ir.DataType.FLOAT
 Scopes = dict[str, str]
@@ -58,8 +58,12 @@ class _Emulation:
                 node.attributes[name] = ir.AttrTensor(name, _up(attribute.as_tensor()))
             if name == "dtype" and attribute.as_int() in LOW:
                 node.attributes[name] = ir.AttrInt64(name, int(FLOAT))
-        if node.op_type == "Cast" and node.attributes["to"].as_int() in LOW:
-            node.attributes["to"] = ir.AttrInt64("to", int(FLOAT))
+        if node.op_type == "Cast":
+            if is_float(node.inputs[0]):
+                # beside what it casts, it would be a second value that leaves the same module
+                self.scopes.pop(node.name or "", None)
+            if node.attributes["to"].as_int() in LOW:
+                node.attributes["to"] = ir.AttrInt64("to", int(FLOAT))
         for value, dtype in low:
             value.dtype = FLOAT
             if node.op_type == "Constant" or (is_mover(node) and not makes_floats(node)):
