@@ -34,6 +34,8 @@ PACKAGES = (
     "onnxruntime",
     "onnxruntime-gpu",
     "tensorrt",
+    "tensorrt-rtx",
+    "cuda-bindings",
 )
 SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 PREFIXES = ("HF_", "HUGGINGFACE_", "ZOO_")
@@ -47,27 +49,49 @@ Report = dict[str, Any]
     epilog=example(
         "zoo doctor",
         "zoo doctor --network --json",
+        "zoo doctor dist/dinov2-b14-tensorrt",
     ),
 )
+@click.argument("path", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--network", is_flag=True, help="Also ask the Hub whether it answers.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
 @click.pass_context
-def command(context: click.Context, network: bool, as_json: bool) -> None:
+def command(context: click.Context, path: Path | None, network: bool, as_json: bool) -> None:
     """Describe this installation and name what is wrong with it.
 
-    Makes no network call unless --network is given. Exits with 1 if there is a problem.
+    Given the bundle DIR, also says whether its engine runs here. Makes no network call unless
+    --network is given. Exits with 1 if there is a problem.
     """
+    from zoo.doctor.checks import examine
+    from zoo.doctor.facts import installation, missing_extras, pip_lines
+
+    here = installation(path)
+    findings = examine(here)
     report: Report = {
         "python": python(),
         "packages": {name: _version(name) for name in PACKAGES},
         "torch": torch_report(),
         "cpu": {"bfloat16": cpu_bfloat16()},
+        "gpus": [
+            f"{gpu.name}, sm_{gpu.capability[0]}{gpu.capability[1]}, driver {gpu.driver}"
+            for gpu in here.gpus
+        ],
+        "engines": [
+            f"{one.path}: {one.engine.target} {one.engine.version} for "
+            f"{', '.join(one.engine.devices)}"
+            for one in here.engines
+        ],
+        "extras": pip_lines(here.packages, missing_extras(here.packages)),
         "cache": cache(),
         "hub": hub(network),
         "environment": environment(),
         "plugins": broken_plugins(),
     }
-    report["problems"] = problems(report)
+    report["problems"] = [
+        *problems(report),
+        *(finding.text for finding in findings if finding.problem),
+    ]
+    report["notes"] = [finding.text for finding in findings if not finding.problem]
     if as_json:
         echo_json(report)
     else:
@@ -199,12 +223,6 @@ def problems(report: Report) -> list[str]:
         for plugin in report["plugins"]
         if plugin["error"]
     ]
-    packages = report["packages"]
-    if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
-        found.append(
-            "onnxruntime and onnxruntime-gpu overwrite one another's files. "
-            "Uninstall both, then install one."
-        )
     if report["torch"] and "error" in report["torch"]:
         found.append(f"torch is installed but cannot be imported: {report['torch']['error']}")
     found += [
@@ -235,7 +253,10 @@ def _show(report: Report) -> None:
             ("torch", devices),
             ("threads", str(torch.get("threads", ""))),
             ("cpu bfloat16", report["cpu"]["bfloat16"]),
+            *(("gpu", gpu) for gpu in report["gpus"]),
         ],
+        "Not installed": list(report["extras"].items()) or [("nothing", "is missing")],
+        "Engines": [("engine", engine) for engine in report["engines"]],
         "Cache": [
             (name, f"{folder['path']}: {folder['files']} files, {size(folder['bytes'])}; "
                    f"{size(folder['free_bytes'])} free, "
@@ -252,7 +273,11 @@ def _show(report: Report) -> None:
         ],
     }  # fmt: skip
     for title, pairs in sections.items():
+        if not pairs:
+            continue
         click.echo(f"{title}\n  " + listing(pairs).replace("\n", "\n  ") + "\n")
+    if report["notes"]:
+        click.echo("Good to know\n  " + "\n  ".join(report["notes"]) + "\n")
     if report["problems"]:
         click.echo("Problems\n  " + "\n  ".join(report["problems"]))
     else:
