@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,16 @@ def open_encoder(
         OptionError: The device is not there.
         MissingExtraError: The runtime is not installed.
     """
-    bundle = open_bundle(path)
+    run = partial(run_bundle, device=device, threads=threads, runtime=runtime, tf32=tf32)
     if rebuild:
         from zoo.runtime.rebuild import rebuilt
 
-        bundle = rebuilt(bundle, device)
-    return run_bundle(bundle, device=device, threads=threads, runtime=runtime, tf32=tf32)
+        return run(rebuilt(open_bundle(path), device))
+    with opening_bundle(path) as bundle:
+        # a graph is data and may be read while it is hashed; an engine is code and has to wait
+        if choose_runtime(bundle, runtime) is None:
+            return run(bundle)
+    return run(bundle)
 
 
 def run_bundle(
