@@ -198,14 +198,16 @@ class TextPreprocess:
     Attributes:
         max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
         tokenizer: Files in order of preference: `tokenizer.json`, a word-piece `vocab.txt`, a
-            SentencePiece `spm.model`, or `vocab.json` with `merges.txt` beside it.
+            SentencePiece `spm.model` or `spiece.model`, or `vocab.json` with `merges.txt` beside
+            it.
         tokenizer_home: Where they lie, if not beside the weights.
         lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
         pad_id: Id that fills shorter sequences.
         pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
         ending: Token that every text ends with; put there where the tokenizer does not do so.
-        clean: `none`, `lower` (each character), or `clip` (its authors' cleaning: ftfy, HTML
-            entities, white space, lower case).
+        clean: `none`, `lower` (each character), `clip` (its authors' cleaning: ftfy, HTML
+            entities, white space, lower case), or `canonical` (SigLIP's: lower case, no
+            punctuation, white space).
         prompts: Stored prompts by name.
         roles: `query` and `document`, where they differ.
         default_role: Role taken when none is asked for.
@@ -218,7 +220,7 @@ class TextPreprocess:
     pad_id: int = 0
     pad_to_max: bool = False
     ending: str = ""
-    clean: Literal["none", "lower", "clip"] = "none"
+    clean: Literal["none", "lower", "clip", "canonical"] = "none"
     prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
     roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
     default_role: str | None = None
@@ -281,7 +283,42 @@ class WordPreprocess:
     buckets: int = 0
 
 
-Preprocess = ImagePreprocess | TextPreprocess | AudioPreprocess | WordPreprocess
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermPreprocess:
+    """How a text becomes terms and how often each comes, for encoders that are fitted.
+
+    Attributes:
+        pattern: Regular expression of a term, after lower-casing.
+        vocabulary: File of the terms that were kept when it was fitted; empty before.
+    """
+
+    pattern: str = r"\b\w\w+\b"
+    vocabulary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeypointPreprocess:
+    """How an image becomes descriptors of its keypoints `(N, 128)` float32: OpenCV's SIFT, in grey.
+
+    Attributes:
+        longest: Longer side, pixels; a larger image is shrunk.
+        most: Keypoints, the strongest first.
+        root: Whether each descriptor is scaled to unit sum and the square root taken (RootSIFT).
+    """
+
+    longest: int = 1024
+    most: int = 1000
+    root: bool = True
+
+
+Preprocess = (
+    ImagePreprocess
+    | TextPreprocess
+    | AudioPreprocess
+    | WordPreprocess
+    | TermPreprocess
+    | KeypointPreprocess
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,7 +482,8 @@ class ModelSpec:
         space: The joint space that it is a tower of.
         export: How it can leave PyTorch.
         opaque: Whether the network is another library's: built for real instead of on the meta
-            device, and filled by that library's own names instead of through a key map.
+            device, and filled without a key map: by the names of its state dict, or by a method
+            `load()` of the config that returns it filled from files that have been verified.
         note: What a user should know.
         source: URL that the numbers were copied from.
     """

@@ -1,4 +1,4 @@
-"""Numbers that fix CLIP's text transformer. No torch until `build()`."""
+"""Numbers that fix the text transformers of CLIP and SigLIP. No torch until `build()`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipTextConfig:
-    """A causal transformer whose vector is the projected end-of-text token.
+    """A transformer whose vector is a projected token: CLIP's text tower, and SigLIP's.
 
     Attributes:
         width: Of a token.
@@ -26,8 +26,11 @@ class ClipTextConfig:
         vocab: Number of token ids.
         end: Id of the end-of-text token; None takes the highest id of each text.
         norm_eps: Epsilon of every LayerNorm.
+        causal: Whether a token sees only itself and earlier ones.
+        projection_bias: Whether the projection has a bias.
         normalize: Whether the vector leaves with unit L2 norm.
-        pooling: The token at the first end of text, which alone has seen the whole text.
+        pooling: `end`: the token at the first end of text, which alone has seen the whole text; or
+            `last`: the last of the context, whatever it is (SigLIP).
     """
 
     width: int
@@ -40,8 +43,10 @@ class ClipTextConfig:
     vocab: int = 49_408
     end: int | None = None
     norm_eps: float = 1e-5
+    causal: bool = True
+    projection_bias: bool = False
     normalize: bool = False
-    pooling: Literal["end"] = "end"
+    pooling: Literal["end", "last"] = "end"
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -60,7 +65,7 @@ class ClipTextConfig:
         mlp = 2 * width * hidden + width + hidden
         block = attention + mlp + 4 * width
         ends = (self.vocab + self.context + 2 + self.projection) * width
-        return self.depth * block + ends
+        return self.depth * block + ends + self.projection * self.projection_bias
 
     def build(self) -> nn.Module:
         """Build the network."""

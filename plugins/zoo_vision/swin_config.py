@@ -58,7 +58,7 @@ class SwinConfig:
     @property
     def stride(self) -> int:
         """Pixels from one token of the last stage to the next."""
-        return self.patch * 2 ** (STAGES - 1)
+        return 8 * self.patch
 
     @property
     def widths(self) -> Stages:

@@ -7,6 +7,7 @@ all-MiniLM-L6-v2, for one, ships a file that pads everything to 128 tokens.
 from __future__ import annotations
 
 import html
+import string
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -235,7 +236,19 @@ def _lower(text: str) -> str:
     return "".join(map(str.lower, text))
 
 
-_CLEANERS: Mapping[str, Callable[[str], str]] = {"none": str, "lower": _lower, "clip": _clean_clip}
+def _canonical(text: str) -> str:
+    """Clean up as SigLIP's authors do (big_vision, evaluators/proj/image_text)."""
+    return " ".join(text.lower().translate(_NO_PUNCTUATION).split())
+
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+_CLEANERS: Mapping[str, Callable[[str], str]] = {
+    "none": str,
+    "lower": _lower,
+    "clip": _clean_clip,
+    "canonical": _canonical,
+}
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -27,8 +27,8 @@ def read_tokenizer(path: Path, *, lower: bool) -> Tokenizer:
     """Return the tokenizer of a file, with neither padding nor truncation.
 
     Args:
-        path: A `tokenizer.json`, `vocab.txt`, `spm.model`, or `vocab.json` with `merges.txt` beside
-            it.
+        path: A `tokenizer.json`, `vocab.txt`, `spm.model` (DeBERTa's), `spiece.model` (which says
+            nothing of special tokens), or `vocab.json` with `merges.txt` beside it.
         lower: Lower-case and strip accents; only for `vocab.txt`, which does not say.
 
     Raises:
@@ -39,6 +39,8 @@ def read_tokenizer(path: Path, *, lower: bool) -> Tokenizer:
             tokenizer = _word_piece(path, lower=lower)
         elif path.name.endswith("spm.model"):
             tokenizer = _sentence_piece(path)
+        elif path.name.endswith("spiece.model"):
+            tokenizer = sentence_piece_tokenizer(path.read_bytes())
         elif path.name in COMPANIONS:
             tokenizer = _byte_pairs(path, path.with_name(COMPANIONS[path.name]))
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from zoo.keys import KeyMap, Rule, drop, merge, move
 
-_CONSTANT = "constant of the joint space"
-_IMAGE = "the image tower's"
-_TEXT = "the text tower's"
-_BUFFER = "buffer that is made, not learned"
+CONSTANT = "constant of the joint space"
+IMAGE_TOWER = "the image tower's"
+TEXT_TOWER = "the text tower's"
+BUFFER = "buffer that is made, not learned"
 
 
-def _open_clip_blocks(prefix: str) -> tuple[Rule, ...]:
+def open_clip_blocks(prefix: str) -> tuple[Rule, ...]:
+    """Return the rules of the blocks of one of open_clip's own transformers."""
     block = f"{prefix}transformer.resblocks.{{i}}"
     return (
         move(f"{block}.ln_1.{{wb}}", "blocks.{i}.norm1.{wb}"),
@@ -23,7 +24,8 @@ def _open_clip_blocks(prefix: str) -> tuple[Rule, ...]:
     )
 
 
-def _transformers_blocks(tower: str) -> tuple[Rule, ...]:
+def transformers_blocks(tower: str) -> tuple[Rule, ...]:
+    """Return the rules of the blocks of `text_model` or `vision_model`."""
     block = f"{tower}.encoder.layers.{{i}}"
     parts = [f"{block}.self_attn.{part}_proj" for part in "qkv"]
     return (
@@ -39,8 +41,8 @@ def _transformers_blocks(tower: str) -> tuple[Rule, ...]:
 
 # OpenAI's own files have these names too; three integers of their TorchScript archive come along.
 _OPEN_CLIP_REST = (
-    drop("logit_scale", _CONSTANT),
-    drop("attn_mask", _BUFFER),
+    drop("logit_scale", CONSTANT),
+    drop("attn_mask", BUFFER),
     drop("input_resolution", "setting"),
     drop("context_length", "setting"),
     drop("vocab_size", "setting"),
@@ -53,15 +55,15 @@ OPEN_CLIP_IMAGE = KeyMap(
         move("visual.class_embedding", "class_token", lead=2),
         move("visual.positional_embedding", "positions", lead=1),
         move("visual.ln_pre.{wb}", "pre_norm.{wb}"),
-        *_open_clip_blocks("visual."),
+        *open_clip_blocks("visual."),
         move("visual.ln_post.{wb}", "norm.{wb}"),
         move("visual.proj", "projection.weight", transpose=True),
-        drop("transformer.resblocks.*", _TEXT),
-        drop("token_embedding.weight", _TEXT),
-        drop("positional_embedding", _TEXT),
-        drop("ln_final.{wb}", _TEXT),
-        drop("text_projection", _TEXT),
-        drop("text.*", _TEXT),
+        drop("transformer.resblocks.*", TEXT_TOWER),
+        drop("token_embedding.weight", TEXT_TOWER),
+        drop("positional_embedding", TEXT_TOWER),
+        drop("ln_final.{wb}", TEXT_TOWER),
+        drop("text_projection", TEXT_TOWER),
+        drop("text.*", TEXT_TOWER),
         *_OPEN_CLIP_REST,
     ),
 )
@@ -72,10 +74,10 @@ OPEN_CLIP_TEXT = KeyMap(
     rules=(
         move("token_embedding.weight", "words.weight"),
         move("positional_embedding", "positions", lead=1),
-        *_open_clip_blocks(""),
+        *open_clip_blocks(""),
         move("ln_final.{wb}", "norm.{wb}"),
         move("text_projection", "projection.weight", transpose=True),
-        drop("visual.*", _IMAGE),
+        drop("visual.*", IMAGE_TOWER),
         *_OPEN_CLIP_REST,
     ),
 )
@@ -86,14 +88,14 @@ TRANSFORMERS_IMAGE = KeyMap(
         move("vision_model.embeddings.patch_embedding.weight", "patches.weight"),
         move("vision_model.embeddings.class_embedding", "class_token", lead=2),
         move("vision_model.embeddings.position_embedding.weight", "positions", lead=1),
-        drop("vision_model.embeddings.position_ids", _BUFFER),
+        drop("vision_model.embeddings.position_ids", BUFFER),
         move("vision_model.pre_layrnorm.{wb}", "pre_norm.{wb}"),  # spelt so in every file
-        *_transformers_blocks("vision_model"),
+        *transformers_blocks("vision_model"),
         move("vision_model.post_layernorm.{wb}", "norm.{wb}"),
         move("visual_projection.weight", "projection.weight"),
-        drop("text_model.*", _TEXT),
-        drop("text_projection.weight", _TEXT),
-        drop("logit_scale", _CONSTANT),
+        drop("text_model.*", TEXT_TOWER),
+        drop("text_projection.weight", TEXT_TOWER),
+        drop("logit_scale", CONSTANT),
     ),
 )
 
@@ -102,13 +104,13 @@ TRANSFORMERS_TEXT = KeyMap(
     rules=(
         move("text_model.embeddings.token_embedding.weight", "words.weight"),
         move("text_model.embeddings.position_embedding.weight", "positions", lead=1),
-        drop("text_model.embeddings.position_ids", _BUFFER),
-        *_transformers_blocks("text_model"),
+        drop("text_model.embeddings.position_ids", BUFFER),
+        *transformers_blocks("text_model"),
         move("text_model.final_layer_norm.{wb}", "norm.{wb}"),
         move("text_projection.weight", "projection.weight"),
-        drop("vision_model.*", _IMAGE),
-        drop("visual_projection.weight", _IMAGE),
-        drop("logit_scale", _CONSTANT),
+        drop("vision_model.*", IMAGE_TOWER),
+        drop("visual_projection.weight", IMAGE_TOWER),
+        drop("logit_scale", CONSTANT),
     ),
 )
 

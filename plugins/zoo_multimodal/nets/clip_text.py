@@ -1,5 +1,6 @@
-"""CLIP's text transformer: causal, pre-norm, pooled where the text ends.
+"""CLIP's text transformer: causal, pre-norm, pooled where the text ends; and SigLIP's.
 
+SigLIP's is not causal and pools the last token of the context, padding included (arXiv:2303.15343).
 Learning Transferable Visual Models From Natural Language Supervision, arXiv:2103.00020; order of
 operations as in the authors' model.py (github.com/openai/CLIP at dcba3cb, MIT).
 Shapes: B samples, N tokens, D width of a token, E width of the vector.
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Block(nn.Module):
-    """Causal attention and MLP, each normalised before and added to its input.
+    """Attention and MLP, each normalised before and added to its input.
 
     Args:
         config: Of the network.
@@ -31,7 +32,7 @@ class Block(nn.Module):
     def __init__(self, config: ClipTextConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.attention = SelfAttention(config.width, config.heads, causal=True)
+        self.attention = SelfAttention(config.width, config.heads, causal=config.causal)
         self.norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.mlp = Mlp(config.width, config.hidden, activation=config.activation)
 
@@ -43,7 +44,7 @@ class Block(nn.Module):
 
 
 class ClipText(nn.Module):
-    """A text tower of CLIP.
+    """A text tower of CLIP or SigLIP.
 
     Args:
         config: Its numbers.
@@ -56,23 +57,28 @@ class ClipText(nn.Module):
     def __init__(self, config: ClipTextConfig) -> None:
         super().__init__()
         self.end = config.end
+        self.pooling = config.pooling
         self.normalize = config.normalize
         self.words = nn.Embedding(config.vocab, config.width)
         self.positions = nn.Parameter(torch.zeros(1, config.context, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.projection = nn.Linear(config.width, config.projection, bias=False)
+        self.projection = nn.Linear(config.width, config.projection, bias=config.projection_bias)
 
     def forward(self, input_ids: Tensor) -> Encoded:
-        """(B, N) -> pooled (B, E), tokens (B, N, D), mask (B, N) up to the end of text.
+        """(B, N) -> pooled (B, E), tokens (B, N, D), CLIP's with mask (B, N) up to the text's end.
 
-        What follows the end of text is padding: no earlier token attends to it.
+        What follows the end of text is padding: of CLIP, no earlier token attends to it; of SigLIP,
+        all do, and it is as real as the others.
         """
         length = input_ids.shape[1]
         x = self.words(input_ids) + self.positions[:, :length]  # (B, N, D)
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
+        if self.pooling == "last":
+            pooled = self.projection(x[:, -1])  # (B, E)
+            return Encoded(pooled=unit(pooled) if self.normalize else pooled, tokens=x)
         end = self._end(input_ids)[:, None]  # (B, 1)
         last = x.gather(1, end[..., None].expand(-1, 1, x.shape[2])).squeeze(1)  # (B, D)
         pooled = self.projection(last)  # (B, E)
