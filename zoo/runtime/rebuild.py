@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from zoo.bundle import MANIFEST, Bundle, new_bundle, open_bundle, write_manifest
 from zoo.errors import BundleError, OptionError
-from zoo.targets import EngineOptions, target_of
+from zoo.targets import EngineOptions, Target, target_of
 from zoo.weights.cache import cache_root, disk_errors, exclusive
 
 
@@ -41,10 +42,29 @@ def rebuilt(bundle: Bundle, device: str | None = None) -> Bundle:
                 return open_bundle(place)
             except BundleError:
                 shutil.rmtree(place)
-        with new_bundle(place) as folder, disk_errors(folder):
-            for name in manifest.files:
-                if name != manifest.engine.file:
-                    shutil.copyfile(bundle.path / name, folder / name)
-            engine = target.build(folder, manifest, EngineOptions(here=True))
-            write_manifest(folder, replace(manifest, engine=engine))
+        add_engine(bundle, place, target, EngineOptions(here=True))
     return open_bundle(place)
+
+
+def add_engine(bundle: Bundle, place: Path, target: Target, options: EngineOptions) -> None:
+    """Write a bundle of the same graph with an engine beside it, in place of the one it may have.
+
+    Args:
+        bundle: That is open; it is left as it is.
+        place: Of the new bundle; there is none yet.
+        target: That builds the engine.
+        options: What is asked of it.
+
+    Raises:
+        OptionError: None can be built here.
+        ExportError: The runtime refuses the graph.
+        MissingExtraError: The runtime is not installed.
+    """
+    manifest = bundle.manifest
+    old = manifest.engine.file if manifest.engine is not None else None
+    with new_bundle(place) as folder, disk_errors(folder):
+        for name in manifest.files:
+            if name != old:
+                shutil.copyfile(bundle.path / name, folder / name)
+        engine = target.build(folder, manifest, options)
+        write_manifest(folder, replace(manifest, engine=engine))
