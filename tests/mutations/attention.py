@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.mutations.kinds import Mutation, edit, lost, patch
+from zoo.nn.rotary import Rope, rotate
 
 VITS = ("vit-b16", "dinov2-b14-reg")
 TEXTS = ("all-minilm-l6-v2", "roberta-base")
@@ -21,6 +22,7 @@ def attend(
     self: Any,
     x: Tensor,
     mask: Tensor | None = None,
+    rope: Rope | None = None,
     *,
     scale: float | None = None,
     order: tuple[int, int, int] = (0, 1, 2),
@@ -37,6 +39,8 @@ def attend(
         qkv = self.qkv(x).reshape(batch, tokens, self.heads, 3, size).transpose(2, 3)
     parts = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     q, k, v = (parts[place] for place in order)
+    if rope is not None:
+        q, k = rotate(q, rope), rotate(k, rope)
     logits = q @ k.transpose(-1, -2) * (scale or size**-0.5)
     if mask is not None:
         logits = logits.masked_fill(~mask, masked)
@@ -52,7 +56,8 @@ def attention(**wrong: Any) -> Any:
     """Return a mutation of the attention of the last block."""
     return edit(
         lambda net: patch(
-            net.blocks[1].attention, lambda self, x, mask=None: attend(self, x, mask, **wrong)
+            net.blocks[1].attention,
+            lambda self, x, mask=None, rope=None: attend(self, x, mask, rope, **wrong),
         )
     )
 
@@ -87,7 +92,7 @@ def _without_residual(net: Any) -> None:
 
 def _padding_seen(net: Any) -> None:
     for block in net.blocks:
-        patch(block.attention, lambda self, x, mask=None: attend(self, x))
+        patch(block.attention, lambda self, x, mask=None, rope=None: attend(self, x, None, rope))
 
 
 MUTATIONS = (
@@ -167,7 +172,7 @@ MUTATIONS = (
     ),
     Mutation(
         kind="padding is attended to",
-        causes=("mask is ignored", "batch"),
+        causes=("left out", "batch"),
         rows=TEXTS,
         apply=edit(_padding_seen),
     ),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.mutations import attention, embedding, layers, pooling, preparing, surface
+from tests.mutations import (
+    attention,
+    embedding,
+    layers,
+    places,
+    pooling,
+    preparing,
+    sounds,
+    surface,
+)
 from tests.mutations.kinds import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -11,5 +20,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *embedding.MUTATIONS,
     *pooling.MUTATIONS,
     *surface.MUTATIONS,
+    *places.MUTATIONS,
+    *sounds.MUTATIONS,
     *preparing.MUTATIONS,
 )

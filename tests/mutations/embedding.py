@@ -15,10 +15,10 @@ TEXTS = ("all-minilm-l6-v2", "roberta-base")
 
 def _interpolated(**options: Any) -> Any:
     def change(net: Any) -> None:
-        def positions(grid: tuple[int, int]) -> Tensor:
-            table = net.positions[:, net.config.placed :]
+        def positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
+            table = table[:, net.config.placed :]
             if grid == net.config.grid:
-                return table  # type: ignore[no-any-return]
+                return table
             image = table.reshape(1, *net.config.grid, -1).permute(0, 3, 1, 2)
             image = F.interpolate(image, size=grid, **options)
             return image.flatten(2).transpose(1, 2)
@@ -31,9 +31,9 @@ def _interpolated(**options: Any) -> Any:
 def _grid_turned(net: Any) -> None:
     inner = net._patch_positions
 
-    def positions(grid: tuple[int, int]) -> Tensor:
+    def positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
         rows, columns = grid
-        table: Tensor = inner(grid).reshape(1, rows, columns, -1)
+        table = inner(table, grid).reshape(1, rows, columns, -1)
         return table.transpose(1, 2).flatten(1, 2)
 
     override(net, ("_patch_positions",), positions)

@@ -215,7 +215,7 @@ MUTATIONS = (
     ),
     Mutation(
         kind="halves of a gated MLP swapped",
-        rows=("dinov2-g14", "dinov2-g14-reg"),
+        rows=("dinov2-g14", "dinov2-g14-reg", "flan-t5-base-encoder", "modernbert-embed-base"),
         apply=edit(lambda net: patch(net.blocks[1].mlp, _swapped_halves)),
         site="blocks.1.mlp",
     ),
@@ -284,7 +284,7 @@ MUTATIONS = (
 
 def _swapped_halves(self: Any, x: Tensor) -> Tensor:
     gate, value = self.fc1(x).chunk(2, dim=-1)
-    out: Tensor = self.fc2(gate * F.silu(value))
+    out: Tensor = self.fc2(gate * self.activation(value))
     return out
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from zoo_export.parity.taps import Boundary, Trace, Values, error, limit, tracin
 EPSILONS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 # Bits at the end of a float32's mantissa that are zero where a number was rounded on the way.
 ENDINGS = ((16, "bfloat16"), (13, "float16 or TF32"))
+TELLING = 16  # different numbers, at least: that all of them end in zeros by chance is no question
+MASK = "what is added to the scores of attention, such as a mask, is left out"
 CLEAR = 10.0  # times: a sample is right in one batch and wrong in another beyond doubt
 
 Fault = tuple[str, Callable[[Any], None]]
@@ -76,7 +78,12 @@ def explain_overflow(precision: Precision, oracle: Array, values: Array) -> str:
 
 
 def _rounded(values: Array) -> str:
-    """Return the narrower type whose numbers all values are, or nothing."""
+    """Return the narrower type whose numbers all values are, or nothing.
+
+    A few round numbers, such as zeros, are those of every type.
+    """
+    if len(np.unique(np.abs(values[values != 0]))) < TELLING:
+        return ""
     bits = values.astype(np.float32).view(np.uint32)
     for zeros, name in ENDINGS:
         if not (bits & np.uint32((1 << zeros) - 1)).any():
@@ -120,40 +127,45 @@ def _faults(part: nn.Module) -> Iterator[Fault]:
 
 
 def _attention_faults(part: SelfAttention) -> Iterator[Fault]:
-    width = part.qkv.in_features
+    width = part.proj.in_features
     for words, scale in (
         ("the scale of attention is missing", 1.0),
         ("the scale of attention is that of the whole width", width**-0.5),
     ):
-        yield words, _attend(scale=scale)
-    yield "queries and keys are swapped", _attend(order=(1, 0, 2))
-    yield "keys and values are swapped", _attend(order=(0, 2, 1))
-    yield "the mask is ignored", _attend(masked=False)
+        yield words, _rescaled(scale * (width / part.heads) ** 0.5)
+    if part.q_bias is None:  # else keys have no bias that could change places with another
+        yield "queries and keys are swapped", _reordered(1, 0, 2)
+        yield "keys and values are swapped", _reordered(0, 2, 1)
+    yield MASK, _unmasked
     yield f"attention is {'not ' if part.causal else ''}causal", _set("causal", not part.causal)
 
 
-def _attend(
-    *, scale: float | None = None, order: tuple[int, int, int] = (0, 1, 2), masked: bool = True
-) -> Callable[[Any], None]:
-    def edit(mutant: Any) -> None:  # noqa: ANN401  a SelfAttention whose forward is replaced
-        def forward(x: Tensor, mask: Tensor | None = None) -> Tensor:
-            batch, tokens, width = x.shape
-            qkv = mutant.qkv(x).reshape(batch, tokens, 3, mutant.heads, width // mutant.heads)
-            parts = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-            q, k, v = (parts[place] for place in order)
-            x = nn.functional.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=mask if masked else None,
-                is_causal=mutant.causal,
-                scale=scale,
-            )
-            return cast(Tensor, mutant.proj(x.transpose(1, 2).reshape(batch, tokens, width)))
+def _rescaled(factor: float) -> Callable[[Any], None]:
+    """Return an edit that makes queries larger, and so the scale."""
 
-        mutant.forward = forward
+    def edit(mutant: Any) -> None:  # noqa: ANN401
+        width = mutant.proj.in_features
+        mutant.qkv.weight[:width] *= factor
+        bias = mutant.qkv.bias if mutant.q_bias is None else mutant.q_bias
+        if bias is not None:
+            bias[:width] *= factor
 
     return edit
+
+
+def _reordered(*order: int) -> Callable[[Any], None]:
+    def edit(mutant: Any) -> None:  # noqa: ANN401
+        for value in (mutant.qkv.weight, mutant.qkv.bias):
+            if value is not None:
+                parts = value.clone().chunk(3)
+                value.copy_(torch.cat([parts[place] for place in order]))
+
+    return edit
+
+
+def _unmasked(mutant: Any) -> None:  # noqa: ANN401
+    forward = mutant.forward
+    mutant.forward = lambda x, _mask=None, *rest: forward(x, None, *rest)
 
 
 def _set(name: str, value: object) -> Callable[[Any], None]:
