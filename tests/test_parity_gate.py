@@ -31,7 +31,7 @@ from zoo_export.parity import (
     judge_against,
 )
 from zoo_export.parity.cases import collate, lattice
-from zoo_export.parity.eager import in_float64, memory_short
+from zoo_export.parity.double import in_float64, memory_short
 from zoo_export.parity.junit import junit
 from zoo_export.parity.metrics import cosine_distances, gallery, measure
 from zoo_export.parity.thresholds import Budget

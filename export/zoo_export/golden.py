@@ -16,10 +16,11 @@ from zoo.bundle import GOLDEN
 from zoo.errors import InputError
 from zoo.manifest import Golden
 from zoo.preprocess import Array, Batch, Preprocessor
-from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess, WordPreprocess
+from zoo.spec import ModelSpec
 from zoo.verify import golden_key, relative_error
 from zoo_export.binding import dynamic_dims
-from zoo_export.parity.eager import arrays, forward, in_float64
+from zoo_export.parity.double import in_float64
+from zoo_export.parity.eager import arrays, forward
 from zoo_export.parity.precisions import ROUNDINGS
 from zoo_export.parity.reference import Reference
 
@@ -79,7 +80,7 @@ def write_golden(
         save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
     )
     texts: tuple[tuple[str, ...], ...] = ()
-    if isinstance(row.preprocess, TextPreprocess | WordPreprocess):
+    if row.modality == "text":
         texts = tuple(tuple(items) for items in chosen)
     return Golden(cases=len(chosen), limits=limits, texts=texts)
 
@@ -87,9 +88,9 @@ def write_golden(
 def golden_items(row: ModelSpec, preprocessor: Preprocessor) -> list[list[Any]]:
     """Return the items of two batches: the smallest that the profile allows, and one of three."""
     everything: Sequence[Any] = samples.images()
-    if isinstance(row.preprocess, TextPreprocess | WordPreprocess):
+    if row.modality == "text":
         everything = samples.texts()
-    elif isinstance(row.preprocess, AudioPreprocess):
+    elif row.modality == "audio":
         everything = samples.sounds()
     prepared = preprocessor.prepare(everything)
     good = [item for item, sample in zip(everything, prepared, strict=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -68,30 +66,6 @@ def run_each(
         found = arrays(forward(spec, module, batch, dtype), outputs)
         results.append({name: array[0] for name, array in found.items()})
     return results
-
-
-def in_float64(module: nn.Module) -> nn.Module:
-    """Return a copy of a module in float64, in evaluation mode; there is no copy in float32."""
-    memo: dict[int, object] = {}
-    for parameter in module.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach().double(), requires_grad=False)
-    for buffer in module.buffers():
-        memo[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
-    return copy.deepcopy(module, memo).eval()
-
-
-def memory_short(module: nn.Module, part: float) -> str:
-    """Return why a float64 copy of a module does not fit into a part of the memory, or nothing."""
-    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
-        return ""  # this system does not say what is free
-    numbers = sum(value.numel() for value in (*module.parameters(), *module.buffers()))
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if numbers * 8 <= part * free:
-        return ""
-    return (
-        f"the oracle needs {numbers * 8 / 1e9:.1f} GB for the network in float64, and "
-        f"{free / 1e9:.1f} GB are free"
-    )
 
 
 class TorchCandidate:

@@ -14,7 +14,7 @@ from zoo import __version__
 from zoo.preprocess import Preprocessor
 from zoo.spec import ModelSpec
 from zoo_export.parity.candidate import Candidate, measure_candidate
-from zoo_export.parity.eager import memory_short
+from zoo_export.parity.double import memory_short
 from zoo_export.parity.localise import localise
 from zoo_export.parity.precisions import limits_of
 from zoo_export.parity.profile import Profile

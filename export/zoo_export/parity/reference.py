@@ -16,7 +16,8 @@ from zoo.spec import ModelSpec
 from zoo_export.outputs import LEVEL
 from zoo_export.parity import metrics
 from zoo_export.parity.cases import Case, Lattice, lattice
-from zoo_export.parity.eager import Outputs, in_float64, run_each
+from zoo_export.parity.double import in_float64
+from zoo_export.parity.eager import Outputs, run_each
 from zoo_export.parity.metrics import Measure
 from zoo_export.parity.profile import Profile
 from zoo_export.parity.thresholds import BUDGET, DEFAULT, Thresholds
