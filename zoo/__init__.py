@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.api import info, load, register, resolve
+from zoo.api import info, load, maxsim, register, resolve
 from zoo.api import list_models as list
 from zoo.api import open_encoder as open
 from zoo.errors import (
@@ -39,6 +39,7 @@ __all__ = [
     "info",
     "list",
     "load",
+    "maxsim",
     "open",
     "register",
     "resolve",

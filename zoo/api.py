@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from zoo.encoder import Encoder
     from zoo.joint import JointEncoder
     from zoo.manifest import Precision
+    from zoo.preprocess import Array
 
 # What dtype= means to a runtime of graphs.
 _PRECISIONS: dict[str, Precision] = {
@@ -49,6 +51,13 @@ def list_models(
         dim=dim,
         year=year,
     )
+
+
+def maxsim(queries: Sequence[Array] | Array, documents: Sequence[Array] | Array) -> Array:
+    """Return late interaction's scores (len(queries), len(documents)); see `zoo.similarity`."""
+    from zoo import similarity  # numpy would slow down `import zoo`
+
+    return similarity.maxsim(queries, documents)
 
 
 def info(name: str) -> ModelSpec | Space:

@@ -145,7 +145,7 @@ class Encoder:
         self,
         items: Any,  # noqa: ANN401  every modality has its own kinds of item
         *,
-        output: Output = "pooled",
+        output: Output | None = None,
         role: str | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -163,7 +163,7 @@ class Encoder:
             items: For images a path, bytes, PIL image, array or tensor; for text a str. One item
                 gives one vector (D,), several give (N, D).
             output: `pooled` vectors, `tokens` (a list of (N_i, W)), `pyramid` (a list of tuples
-                of (C, H, W)).
+                of (C, H, W)), `sparse` (a scipy CSR array (N, D)); by default vectors, or tokens where a model has no vector.
             role: `query` or `document`, for models that treat them differently.
             prompt: Literal text put before each item.
             prompt_name: Name of a stored prompt.
@@ -182,6 +182,7 @@ class Encoder:
             InputError: An item is bad; names its index and why.
             OptionError: The model cannot do what an option asks for.
         """
+        output = output or self.spec.outputs[0]
         single = _is_single(items)
         total = 1 if single else len(items) if isinstance(items, Sized) else None
         rows: list[Any] = []
@@ -225,7 +226,7 @@ class Encoder:
         self,
         items: Iterable[Any],
         *,
-        output: Output = "pooled",
+        output: Output | None = None,
         role: str | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -243,6 +244,7 @@ class Encoder:
         """
         self._check(output, dims, batch_size)
         norm = self.spec.normalize if normalize is None else normalize
+        output = output or self.spec.outputs[0]
         backends = [self.backend] if device is None else self.backend.replicas(device)
         if not backends:
             raise OptionError("device=[] names no device. Name at least one, such as ['cpu'].")

@@ -35,15 +35,30 @@ def cosine(one: Array, other: Array) -> Array:
     return result
 
 
-def maxsim(queries: Sequence[Array], documents: Sequence[Array]) -> Array:
+def maxsim(queries: Sequence[Array] | Array, documents: Sequence[Array] | Array) -> Array:
     """Return (len(queries), len(documents)) sums over query tokens of the best cosine.
 
     Args:
-        queries: One (N_i, W) array a query.
-        documents: One (M_j, W) array a document.
+        queries: One (N_i, W) array a query; a single array is one query.
+        documents: One (M_j, W) array a document; a single array is one document.
+
+    Raises:
+        InputError: The widths differ, or a document has no vector.
     """
+    queries, documents = _several(queries), _several(documents)
     scores = np.zeros((len(queries), len(documents)), dtype=np.float32)
-    for i, query in enumerate(queries):
-        for j, document in enumerate(documents):
-            scores[i, j] = cosine(query, document).max(axis=1).sum()
+    if not queries or not documents:
+        return scores
+    lengths = [len(document) for document in documents]
+    if 0 in lengths:
+        raise InputError(f"Document {lengths.index(0)} has no vector, so nothing can be found.")
+    starts = np.cumsum([0, *lengths[:-1]])
+    together = np.concatenate(documents)  # (sum of M_j, W)
+    for place, query in enumerate(queries):
+        best = np.maximum.reduceat(cosine(query, together), starts, axis=1)  # (N_i, documents)
+        scores[place] = best.sum(axis=0)
     return scores
+
+
+def _several(items: Sequence[Array] | Array) -> list[Array]:
+    return [items] if isinstance(items, np.ndarray) and items.ndim == 2 else list(items)

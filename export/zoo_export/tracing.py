@@ -91,8 +91,8 @@ def choose_outputs(
     """
     example = example_inputs(row, {})
     masks = [tensor.name for tensor in row.inputs if tensor.skippable]
-    for name in masks:
-        example[name][0, -1] = 0
+    for place, name in enumerate(masks, start=1):
+        example[name][0, -place] = 0  # each its own place, to tell them apart
     with torch.inference_mode():
         named = named_outputs(cast(Encoded, module(**example)))
     if wanted is None:

@@ -13,6 +13,7 @@ from zoo.fields import Fields, read_fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
 from zoo_text.architectures import ARCHITECTURES, Architecture
+from zoo_text.colbert_checkpoint import is_colbert, late_interaction
 from zoo_text.configs import TextConfig
 from zoo_text.families.rows import MEAN_BY_CHOICE, text_inputs
 from zoo_text.modules import (
@@ -64,7 +65,8 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     _refuse_unsupported(fields, files, own_code=architecture.own_code)
     shape = architecture.read(fields)
     modules = read_modules(files, shape.width)
-    return (_row(files, architecture, shape, modules),)
+    row = _row(files, architecture, shape, modules)
+    return (late_interaction(row, files) if is_colbert(fields) else row,)
 
 
 def _row(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from torch import nn
 
-Pooling = Literal["cls", "mean", "max", "mean_sqrt_len", "last", "pooler"]
+Pooling = Literal["cls", "mean", "max", "mean_sqrt_len", "last", "pooler", "none"]
 Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
 HeadActivation = Literal["tanh", "none", "gelu", "relu", "silu", "sigmoid"]
 
@@ -39,8 +39,9 @@ class TextConfig(ABC):
         depth: Blocks.
         pad_id: Id of the padding token.
         pooling: From tokens to one vector. `pooler`: BERT's own dense layer and tanh on the class
-            token; `mean_sqrt_len`: sum over the square root of the length.
-        dense: Layers on the pooled vector.
+            token; `mean_sqrt_len`: sum over the square root of the length; `none`: each token keeps
+            a vector of its own, and what follows is done to each.
+        dense: Layers on the vector.
         vector_norm: Whether the vector goes through a layer norm without parameters.
         normalize: Whether the vector is scaled to unit L2 norm.
     """
@@ -56,12 +57,12 @@ class TextConfig(ABC):
 
     @property
     def dim(self) -> int:
-        """Width of the pooled vector."""
+        """Width of a vector."""
         return self.dense[-1].width if self.dense else self.width
 
     @property
     def dense_params(self) -> int:
-        """Parameters of the layers on the pooled vector."""
+        """Parameters of the layers on the vector."""
         sources = (self.width, *(head.width for head in self.dense))
         return sum((source + head.bias) * head.width
                    for source, head in zip(sources, self.dense, strict=False))  # fmt: skip
@@ -85,7 +86,7 @@ class TextConfig(ABC):
         """Return a version of a few thousand parameters with every feature still on."""
 
     def tiny_dense(self) -> tuple[DenseHead, ...]:
-        """Return the layers on the pooled vector, narrow."""
+        """Return the layers on the vector, narrow."""
         return tuple(replace(head, width=8) for head in self.dense)
 
 

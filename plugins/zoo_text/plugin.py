@@ -11,6 +11,7 @@ from zoo_text.checkpoint import recognise
 from zoo_text.families import (
     bert,
     bge,
+    colbert,
     deberta,
     distilbert,
     e5,
@@ -30,6 +31,7 @@ from zoo_text.families import (
 FAMILIES = (
     bert,
     bge,
+    colbert,
     deberta,
     distilbert,
     e5,

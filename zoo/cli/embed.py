@@ -213,6 +213,7 @@ def _run(
         try:
             for _, result in encoder.stream(
                 values(),
+                output="pooled",  # a file has one vector a row
                 role=options.role,
                 prompt=options.prompt,
                 prompt_name=options.prompt_name,

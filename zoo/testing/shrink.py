@@ -34,7 +34,12 @@ def tiny(row: ModelSpec) -> ModelSpec:
         recipe = replace(recipe, size=own or (SIDE, SIDE), resize=None)
     elif isinstance(recipe, TextPreprocess) and longest is not None:
         pad_id: int = getattr(config, "pad_id", recipe.pad_id)
-        recipe = replace(recipe, max_length=min(recipe.max_length, longest), pad_id=pad_id)
+        most_tokens = min(recipe.max_length, longest)
+        roles = {
+            name: replace(role, max_length=min(role.max_length or most_tokens, most_tokens))
+            for name, role in recipe.roles.items()
+        }
+        recipe = replace(recipe, max_length=most_tokens, roles=roles, pad_id=pad_id)
     elif isinstance(recipe, AudioPreprocess) and recipe.length is not None:
         length = getattr(config, "positions", 1) * stride * recipe.hop
         recipe = replace(recipe, length=length, mels=getattr(config, "mels", recipe.mels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -20,6 +20,10 @@ MEAN_BY_CHOICE = (
     "The authors define no vector for a whole text; the default here is the mean of its tokens. "
     'spec.with_config(pooling="cls") takes the class token instead.'
 )
+
+# What is attended to; and for late interaction what gives a vector.
+MASKS = ("attention_mask",)
+VECTOR_MASKS = ("attention_mask", "vector_mask")
 
 NO_ROLES: Mapping[str, Role] = MappingProxyType({})
 
@@ -64,6 +68,7 @@ def text_model(
     weights_note: str = "",
 ) -> ModelSpec:
     """Make the row of one repository of the Hub."""
+    several = config.pooling == "none"
     return family.model(
         name,
         config=config,
@@ -85,7 +90,8 @@ def text_model(
             default_role=default_role,
             prompts=prompts,
         ),
-        inputs=text_inputs(max_length),
+        inputs=text_inputs(max_length, masks=VECTOR_MASKS if several else MASKS),
+        outputs=("tokens",) if several else ("pooled", "tokens"),
         params=params,
         matryoshka=matryoshka,
         aliases=aliases,
@@ -97,16 +103,20 @@ def text_model(
     )
 
 
-def text_inputs(max_length: int) -> tuple[TensorSpec, ...]:
-    """Return the inputs of a text encoder that takes up to that many tokens."""
+def text_inputs(max_length: int, *, masks: Sequence[str] = MASKS) -> tuple[TensorSpec, ...]:
+    """Return the inputs of a text encoder.
+
+    Args:
+        max_length: Tokens of its longest text.
+        masks: Names of those that say which tokens count.
+    """
     length = Dim(name="length", min=1, typical=min(128, max_length), max=max_length)
     return (
         TensorSpec(name="input_ids", dtype="int64", shape=(BATCH, length), padding="masked"),
-        TensorSpec(
-            name="attention_mask",
-            dtype="int64",
-            shape=(BATCH, length),
-            padding="masked",
-            skippable=True,
+        *(
+            TensorSpec(
+                name=name, dtype="int64", shape=(BATCH, length), padding="masked", skippable=True
+            )
+            for name in masks
         ),
     )

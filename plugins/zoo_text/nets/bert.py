@@ -90,15 +90,26 @@ class Bert(TextEncoder):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.pooler = nn.Linear(config.width, config.width) if config.pooling == "pooler" else None
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Encoded:
-        """Ids (B, N), mask (B, N) nonzero where real -> pooled (B, D), tokens (B, N, W), mask."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        vector_mask: Tensor | None = None,
+    ) -> Encoded:
+        """Return pooled (B, D), or a vector a token (B, N, D), tokens (B, N, W) and mask.
+
+        Args:
+            input_ids: (B, N).
+            attention_mask: (B, N), nonzero where a token is attended to.
+            vector_mask: (B, N), nonzero where a token gives a vector, without pooling.
+        """
         x = self.embeddings(input_ids)  # (B, N, E)
         if self.project is not None:
             x = self.project(x)  # (B, N, W)
         keys = key_mask(attention_mask)
         for block in self.blocks:
             x = block(x, keys)
-        return self.encoded(x, attention_mask)
+        return self.encoded(x, attention_mask, vector_mask)
 
     def pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """(B, N, W), mask (B, N) -> (B, W)."""

@@ -62,16 +62,32 @@ class TextEncoder(nn.Module):
             self.dense.append(Dense(source, head))
             source = head.width
 
-    def encoded(self, tokens: Tensor, mask: Tensor | None) -> Encoded:
-        """Tokens (B, N, W), mask (B, N) nonzero where real -> pooled (B, D), tokens, mask."""
-        pooled = self.pool(tokens, mask)  # (B, W)
-        for head in self.dense:
-            pooled = head(pooled)
-        if self.vector_norm is not None:
-            pooled = F.layer_norm(pooled, self.vector_norm)
-        if self.normalize:
-            pooled = unit(pooled)
+    def encoded(
+        self, tokens: Tensor, mask: Tensor | None, vector_mask: Tensor | None = None
+    ) -> Encoded:
+        """Make the record of a batch.
+
+        Args:
+            tokens: (B, N, W).
+            mask: (B, N), nonzero where a token is real.
+            vector_mask: (B, N), nonzero where a token gives a vector, if each has its own.
+        """
+        if self.pooling == "none":
+            vectors = self.finished(tokens)  # (B, N, D)
+            if vector_mask is None:
+                return Encoded(tokens=vectors)
+            vectors = vectors * vector_mask[..., None].to(vectors.dtype)
+            return Encoded(tokens=vectors, mask=vector_mask.bool())
+        pooled = self.finished(self.pool(tokens, mask))  # (B, D)
         return Encoded(pooled=pooled, tokens=tokens, mask=None if mask is None else mask.bool())
+
+    def finished(self, vectors: Tensor) -> Tensor:
+        """(..., W) -> (..., D), scaled."""
+        for head in self.dense:
+            vectors = head(vectors)
+        if self.vector_norm is not None:
+            vectors = F.layer_norm(vectors, self.vector_norm)
+        return unit(vectors) if self.normalize else vectors
 
     def pool(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """(B, N, W), mask (B, N) -> (B, W)."""

@@ -1,0 +1,64 @@
+"""Recognise late interaction as ColBERT's authors lay it out: BERT's files and one more. No torch.
+
+`config.json` names the architecture `HF_ColBERT`, `artifact.metadata` says how texts are prepared,
+and the projection lies among BERT's weights.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+
+from zoo.fields import Fields, read_optional
+from zoo.hookspecs import RepoFiles
+from zoo.spec import ModelSpec, TextPreprocess
+from zoo_text.configs import BertConfig
+from zoo_text.families.colbert import DEFAULT, FAMILY, NOTE, QUERY_LENGTH, colbert_roles, several
+from zoo_text.families.rows import VECTOR_MASKS, text_inputs
+
+_METADATA = "artifact.metadata"
+_LENGTH, _DOCUMENT_LENGTH = 10_000, 220  # tokens: the most that is believed, the authors' default
+_SHORTEST = 4  # three special tokens and one of the text
+
+
+def is_colbert(fields: Fields) -> bool:
+    """Whether a configuration is that of ColBERT's authors."""
+    names = fields.get("architectures")
+    return isinstance(names, list) and "HF_ColBERT" in names
+
+
+def late_interaction(row: ModelSpec, files: RepoFiles) -> ModelSpec:
+    """Return the row of a ColBERT, made of that of its body.
+
+    Raises:
+        UnsupportedCheckpointError: It asks for what is not supported.
+        FormatError: `artifact.metadata` is broken.
+    """
+    fields = read_optional(files, _METADATA)
+    fields.require("attend_to_mask_tokens", False)
+    fields.require("similarity", "cosine")
+    assert isinstance(row.config, BertConfig), "the configuration is one of BERT"
+    assert isinstance(row.preprocess, TextPreprocess), "so is the preprocessing"
+    config = several(row.config, fields.integer("dim", 128, most=_LENGTH))
+    longest = row.preprocess.max_length
+
+    def length(field: str, default: int) -> int:
+        return min(fields.integer(field, default, least=_SHORTEST, most=_LENGTH), longest)
+
+    roles = colbert_roles(
+        query_length=length("query_maxlen", QUERY_LENGTH),
+        document_length=length("doc_maxlen", _DOCUMENT_LENGTH),
+        query_mark=fields.text("query_token_id", "[unused0]"),
+        document_mark=fields.text("doc_token_id", "[unused1]"),
+        skip=string.punctuation if fields.flag("mask_punctuation", True) else "",
+    )
+    return replace(
+        row,
+        family=FAMILY,
+        config=config,
+        preprocess=replace(row.preprocess, roles=roles, default_role=DEFAULT),
+        inputs=text_inputs(longest, masks=VECTOR_MASKS),
+        outputs=("tokens",),
+        params=config.params,
+        note=NOTE,
+    )
