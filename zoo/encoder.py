@@ -242,9 +242,9 @@ class Encoder:
         Memory stays bounded however long the iterator is. Options are those of `encode`; with
         `on_error="skip"` a bad item yields (index, InputError).
         """
+        output = output or self.spec.outputs[0]
         self._check(output, dims, batch_size)
         norm = self.spec.normalize if normalize is None else normalize
-        output = output or self.spec.outputs[0]
         backends = [self.backend] if device is None else self.backend.replicas(device)
         if not backends:
             raise OptionError("device=[] names no device. Name at least one, such as ['cpu'].")
