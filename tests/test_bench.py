@@ -25,6 +25,7 @@ from zoo.bench import (
     Plan,
     Result,
     WallClock,
+    backends_on,
     bench,
     make_batch,
     times_of,
@@ -73,6 +74,14 @@ def test_a_bundle_is_timed_in_its_own_precision_alone(bundle_of: BundleOf) -> No
         ("eager", "float32"): "A bundle holds no module; give the model's name.",
         ("eager", "float16"): "The bundle is in float32.",
     }
+
+
+def test_tensorrt_inside_onnx_runtime_is_tried_on_a_gpu_and_says_what_is_missing() -> None:
+    assert "onnx-tensorrt" in backends_on("cuda:1")
+    assert "onnx-tensorrt" not in backends_on("cpu")
+    plan = replace(QUICK, backends=("onnx-tensorrt",), device="cuda", batches=(1,))
+    (result,) = bench("hog", plan)
+    assert "it has no TensorrtExecutionProvider" in result.reason
 
 
 def test_a_length_that_is_not_taken_is_a_reason(bundle_of: BundleOf) -> None:

@@ -25,6 +25,7 @@ from zoo.bundle import MANIFEST, read_manifest
 from zoo.errors import OptionError, ZooError
 from zoo.preprocess import Array, Batch
 from zoo.spec import Card, Dim, TensorSpec
+from zoo.targets import ONNX, ONNX_TENSORRT
 
 if TYPE_CHECKING:
     from zoo.encoder import Encoder
@@ -177,11 +178,18 @@ def bench(name: str, plan: Plan, say: Callable[[str], None] = lambda _line: None
     return [result for row in zoo.resolve(name) for result in _bench_row(row, plan, say)]
 
 
-def _bench_row(row: ModelSpec, plan: Plan, say: Callable[[str], None]) -> list[Result]:
+def backends_on(device: str) -> tuple[str, ...]:
+    """Return all backends that a device may have; whether they run there shows when they do."""
     from zoo.registry import default_registry
 
+    targets = sorted(default_registry().targets())
+    on_gpu = (ONNX_TENSORRT,) if device.startswith("cuda") else ()
+    return (*IN_TORCH, *targets, *on_gpu)
+
+
+def _bench_row(row: ModelSpec, plan: Plan, say: Callable[[str], None]) -> list[Result]:
     results = []
-    for backend in plan.backends or (*IN_TORCH, *sorted(default_registry().targets())):
+    for backend in plan.backends or backends_on(plan.device):
         for precision in plan.precisions or ("float32",):
 
             def load(backend: str = backend, precision: str = precision) -> Encoder:
@@ -194,7 +202,7 @@ def _bench_row(row: ModelSpec, plan: Plan, say: Callable[[str], None]) -> list[R
 def _bench_bundle(path: Path, plan: Plan, say: Callable[[str], None]) -> list[Result]:
     manifest = read_manifest(path)
     own = manifest.graph.dtype
-    there = ("onnx",) if manifest.engine is None else (manifest.engine.target, "onnx")
+    there = (ONNX,) if manifest.engine is None else (manifest.engine.target, ONNX)
     results = []
     for backend in plan.backends or there:
         for precision in plan.precisions or (own,):
@@ -266,7 +274,7 @@ def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], st
     if plan.device.startswith("cuda"):
         if plan.cpu_time:
             raise OptionError("The processor's time says nothing of a GPU.")
-        resident = backend.name in IN_TORCH or (backend.name == "onnx" and find_spec("torch"))
+        resident = backend.name in IN_TORCH or (backend.name == ONNX and find_spec("torch"))
         if resident:
             batch, fetch = _on_device(batch, plan.device), False
         if backend.name in IN_TORCH:
@@ -351,7 +359,7 @@ def _load(row: ModelSpec, backend: str, precision: str, plan: Plan) -> Encoder:
                                         device=plan.device, weights=plan.weights))  # fmt: skip
     from zoo.targets import target_of
 
-    path = target_of(backend).bundle(
+    path = target_of(ONNX if backend == ONNX_TENSORRT else backend).bundle(
         row, precision=cast(Any, precision), weights=plan.weights, seed=0, progress=True
     )
     return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
@@ -359,7 +367,7 @@ def _load(row: ModelSpec, backend: str, precision: str, plan: Plan) -> Encoder:
 
 def _device(backend: str, plan: Plan) -> str | None:
     """Return where a target runs: engines run on a GPU, whatever the rest is measured on."""
-    return None if plan.device == "cpu" and backend != "onnx" else plan.device
+    return None if plan.device == "cpu" and backend != ONNX else plan.device
 
 
 def _on_device(batch: Batch, device: str) -> Batch:
