@@ -12,9 +12,10 @@ from zoo.spec import Dim, TensorSpec
 Shape = tuple[int, ...]
 
 BATCH = "batch"
-# Lengths that a batch is padded to: a CUDA graph is recorded for each, and more of them cost memory
-# and a slow first run, fewer cost padding.
-STEP = 16  # tokens
+# A masked length grows to one of about this many: a CUDA graph is recorded for each, and more of
+# them cost memory and slow first runs, fewer cost padding.
+LENGTHS = 64
+LEAST_STEP = 16  # tokens; matrix units take no fewer at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +122,8 @@ def bucket(
 ) -> dict[str, Shape]:
     """Return the shapes that a piece is filled up to, so that few shapes are ever run.
 
-    A batch grows to the next power of two. A length grows to the next multiple of `STEP`, if a mask
-    can say that what is added is not real.
+    A batch grows to the next power of two. A length grows to the next step, if a mask can say that
+    what is added is not real.
 
     Args:
         inputs: Of the graph.
@@ -140,9 +141,16 @@ def bucket(
             if dim.name == BATCH:
                 sizes[axis] = min(1 << (sizes[axis] - 1).bit_length(), most[axis])
             elif masked and tensor.padding == "masked":
-                sizes[axis] = min(-(-sizes[axis] // STEP) * STEP, most[axis])
+                step = step_of(dim)
+                sizes[axis] = min(-(-sizes[axis] // step) * step, most[axis])
         grown[tensor.name] = tuple(sizes)
     return grown
+
+
+def step_of(dim: Dim) -> int:
+    """Return what lengths of an axis are multiples of, once they are padded."""
+    step = max(LEAST_STEP, 1 << (max(dim.max // LENGTHS, 1) - 1).bit_length())
+    return -(-step // dim.multiple) * dim.multiple
 
 
 def complaint(
@@ -159,11 +167,15 @@ def complaint(
             most = max(largest[axis] for _, _, largest in ranges)
             if not least <= size <= most:
                 dim = tensor.shape[axis]
-                name = dim.name if isinstance(dim, Dim) else f"axis {axis}"
+                what = (
+                    f"{dim.name} of {size}"
+                    if isinstance(dim, Dim)
+                    else f"size of {size} on axis {axis}"
+                )
                 span = str(least) if least == most else f"{least}..{most}"
                 return (
-                    f"{tensor.name} has a {name} of {size}; the engine takes {span}. Export it "
-                    "with other sizes for others."
+                    f"{tensor.name} has a {what}; the engine takes {span}. Export it with other "
+                    "sizes for others."
                 )
     given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     return f"No profile of the engine takes {given}. Export it with other sizes for others."
