@@ -151,6 +151,26 @@ def test_a_file_of_transformers_gives_its_numbers(
     )
 
 
+@torch.no_grad()
+def test_what_pretraining_leaves_in_the_authors_files_is_left_out(tmp_path: Path) -> None:
+    row = small_row("beit-b16-pt")
+    reference = timm_model(config_of(row), shared=True).double().eval()
+    others = {
+        "mask_token": torch.zeros(1, 1, 32),
+        "lm_head.weight": torch.zeros(7, 32),
+        "lm_head.bias": torch.zeros(7),
+        "rel_pos_bias.relative_position_index": torch.zeros(37, 37),
+        "cls_pt_layers.0.norm1.weight": torch.zeros(32),
+    }
+    state = {f"module.{name}": tensor for name, tensor in (reference.state_dict() | others).items()}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    pixels = noise(NATIVE, torch.float64)
+
+    ours = load(row, tmp_path, torch.float64)({"pixels": pixels}).pooled
+
+    assert relative_error(ours, reference(pixels)) <= FLOAT64
+
+
 # What is easily lost
 
 
