@@ -71,15 +71,21 @@ def save(model: ir.Model, path: Path) -> None:
     Raises:
         ExportError: ONNX's checker refuses it.
     """
+    write(model, path)
+    refused = fault(path)
+    if refused:
+        raise ExportError(f"ONNX's checker refuses the graph of {model.graph.name}: {refused}")
+
+
+def fault(path: Path) -> str:
+    """Return what ONNX's checker and type inference have against a graph, or nothing."""
     import onnx
 
-    write(model, path)
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the checker's exceptions come from several libraries
-        raise ExportError(f"ONNX's checker refuses the graph of {model.graph.name}: {error}") from (
-            error
-        )
+        return str(error)
+    return ""
 
 
 def read(path: Path) -> ir.Model:
