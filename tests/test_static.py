@@ -24,7 +24,8 @@ from zoo.encoder import Encoder
 from zoo.errors import FormatError, InputError, OptionError, UnsafePickleError
 from zoo.keys import make_plan
 from zoo.loading import load_row
-from zoo.preprocess.words import StandIn, Table, WordPreprocessor, fnv1a, read_vocabulary
+from zoo.preprocess.vocabulary import StandIn, Table, read_vocabulary
+from zoo.preprocess.words import WordPreprocessor, fnv1a
 from zoo.registry import default_registry
 from zoo.spec import ModelSpec, WordPreprocess
 from zoo_text.readers import fasttext, gensim

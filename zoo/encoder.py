@@ -12,7 +12,7 @@ import numpy as np
 from zoo import pipeline, similarity
 from zoo.backends import Backend
 from zoo.encoded import Encoded
-from zoo.errors import InputError, OptionError, SkippedItemsWarning
+from zoo.errors import InputError, MissingExtraError, OptionError, SkippedItemsWarning
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
 from zoo.spec import Card
@@ -163,7 +163,8 @@ class Encoder:
             items: For images a path, bytes, PIL image, array or tensor; for text a str. One item
                 gives one vector (D,), several give (N, D).
             output: `pooled` vectors, `tokens` (a list of (N_i, W)), `pyramid` (a list of tuples
-                of (C, H, W)), `sparse` (a scipy CSR array (N, D)); by default vectors, or tokens where a model has no vector.
+                of (C, H, W)), `sparse` (a scipy CSR array (N, D)); by default vectors, or tokens
+                where a model has no vector.
             role: `query` or `document`, for models that treat them differently.
             prompt: Literal text put before each item.
             prompt_name: Name of a stored prompt.
@@ -208,6 +209,10 @@ class Encoder:
                 report(done, total)
         if skipped:
             warnings.warn(SkippedItemsWarning(skipped), stacklevel=2)
+        if output == "sparse":
+            sparse = _scipy_sparse()
+            empty = sparse.csr_array((0, self.dim), dtype=np.float32)
+            return sparse.vstack(rows, format="csr") if rows else empty
         if output != "pooled":
             return rows[0] if single and rows else rows
         if single and rows:
@@ -269,6 +274,28 @@ class Encoder:
             on_error=on_error,
         )
 
+    def fit(self, items: Iterable[Any]) -> Encoder:
+        """Learn from raw items, for encoders such as `tfidf` and `bovw`; returns the encoder.
+
+        Raises:
+            OptionError: This encoder is not one that is fitted.
+            InputError: An item is bad, or there are too few.
+        """
+        from zoo.fitting import fit_encoder
+
+        fit_encoder(self, items)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write a fitted encoder; `zoo.load(folder)` makes it again.
+
+        Raises:
+            OptionError: It has not been fitted, or is not one that is.
+        """
+        from zoo.fitting import save_encoder
+
+        save_encoder(self, Path(folder))
+
     def similarity(self, one: Any, other: Any) -> Array:  # noqa: ANN401  arrays or lists of them
         """Return the matrix of similarities between two sets of what `encode` gave."""
         if self.spec.pooling == "none":
@@ -318,6 +345,10 @@ def _rows(
             if norm:
                 pooled = pooled / (pooled**2).sum(-1, keepdims=True).clip(1e-24) ** 0.5
         return cast("Sequence[Any]", pooled)
+    if output == "sparse":
+        assert encoded.pooled is not None, "a row that lists sparse vectors has pooled ones"
+        sparse = _scipy_sparse()
+        return [sparse.csr_array(row[None]) for row in backend.numpy(encoded.pooled)]
     if output == "tokens":
         assert encoded.tokens is not None, "a row that lists tokens has a net that gives them"
         tokens = convert(encoded.tokens)
@@ -328,6 +359,14 @@ def _rows(
     assert encoded.pyramid is not None, "a row that lists a pyramid has a net that gives it"
     levels = [convert(level) for level in encoded.pyramid]
     return list(zip(*levels, strict=True))
+
+
+def _scipy_sparse() -> Any:  # noqa: ANN401  a module without types
+    try:
+        from scipy import sparse
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("scipy, which holds sparse vectors,", extra="classic") from error
+    return sparse
 
 
 def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from zoo.backends.eager import EagerBackend, parse_device, parse_dtype
 from zoo.encoder import Encoder
-from zoo.errors import KeyMapError
+from zoo.errors import KeyMapError, OptionError
 from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live
 from zoo.nn.meta import on_meta
-from zoo.preprocess import preprocessor_for
-from zoo.spec import ModelSpec, TextPreprocess, WordPreprocess
+from zoo.preprocess import Preprocessor, preprocessor_for
+from zoo.preprocess.terms import TermPreprocessor
+from zoo.spec import ModelSpec, TermPreprocess, TextPreprocess, WordPreprocess
 from zoo.weights import (
     Checkpoint,
     Fetched,
@@ -29,7 +30,9 @@ from zoo.weights import (
 )
 
 if TYPE_CHECKING:
+    from zoo.backends import Backend
     from zoo.encoder import Progress
+    from zoo.fitting import Fit
 
 RANDOM = "random"
 RANDOM_SCALE = 1 / 0.07  # of similarities, where CLIP's training starts
@@ -71,6 +74,8 @@ def load_row(
     tokenizer = None  # random weights take a stand-in: they need no network
     if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
         tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))
+    if fetched is not None and isinstance(spec.preprocess, TermPreprocess):
+        tokenizer = fetch_first(fetched.pinned(spec.weights), (spec.preprocess.vocabulary,))
     if fetched is not None and isinstance(spec.preprocess, WordPreprocess):
         tokenizer = _vocabulary(spec, spec.preprocess, fetched, progress=bool(progress))
     return Encoder(
@@ -79,6 +84,32 @@ def load_row(
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
+
+
+def fitted_parts(
+    spec: ModelSpec, fit: Fit, backend: Backend
+) -> tuple[ModelSpec, Preprocessor, Backend]:
+    """Return what an encoder consists of after fitting.
+
+    Args:
+        spec: The row as it is now.
+        fit: What was learnt.
+        backend: That of the encoder, for its device and type.
+    """
+    if not isinstance(backend, EagerBackend):
+        raise OptionError("A bundle cannot be fitted; fit what zoo.load gives, and export that.")
+    module = spec.config.build().to(backend.device, backend.dtype).eval()
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in fit.tensors.items()})
+    preprocessor = preprocessor_for(spec)
+    if fit.terms is not None:
+        names = tuple(tensor.name for tensor in spec.inputs)
+        assert isinstance(spec.preprocess, TermPreprocess), "terms are learnt of texts alone"
+        preprocessor = TermPreprocessor(
+            spec.preprocess, fit.terms, name=spec.name, inputs=names, columns=len(fit.terms)
+        )
+    return spec, preprocessor, EagerBackend(
+        spec, module, device=backend.device, dtype=backend.dtype
+    )  # fmt: skip
 
 
 def random_module(

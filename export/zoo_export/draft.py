@@ -15,6 +15,7 @@ from zoo.bundle import MODEL, TOKENIZER
 from zoo.loading import load_row
 from zoo.manifest import Engine, Facts, Graph, Origin, PrecisionPlan
 from zoo.preprocess import Preprocessor, preprocessor_for
+from zoo.preprocess.terms import TermPreprocessor
 from zoo.preprocess.text import TextPreprocessor
 from zoo.preprocess.words import WordPreprocessor
 from zoo.records import to_plain
@@ -118,7 +119,9 @@ def traced(
     exported = export_graph(
         row, module, folder / MODEL, outputs=chosen, facts=_inscription(facts, origin)
     )
-    if isinstance(encoder.preprocessor, TextPreprocessor | WordPreprocessor) and (
+    if isinstance(
+        encoder.preprocessor, TextPreprocessor | WordPreprocessor | TermPreprocessor
+    ) and (
         encoder.preprocessor.file
     ):
         encoder.preprocessor.save_tokenizer(folder / TOKENIZER)

@@ -14,10 +14,12 @@ from zoo.spec import (
     AudioPreprocess,
     Dim,
     ImagePreprocess,
+    KeypointPreprocess,
     ModelSpec,
     Preprocess,
     Space,
     TensorSpec,
+    TermPreprocess,
     WeightsSpec,
     WordPreprocess,
 )
@@ -113,6 +115,16 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
         if recipe.length is not None:
             length = f"cut or filled up to {recipe.length / recipe.rate:g} s"
         yield "sound", f"{recipe.rate} Hz, {length}, {how}"
+        return
+    if isinstance(recipe, TermPreprocess):
+        yield "text", f"terms that match {recipe.pattern}, in lower case"
+        return
+    if isinstance(recipe, KeypointPreprocess):
+        kind = "RootSIFT" if recipe.root else "SIFT"
+        yield (
+            "image",
+            f"{kind} of up to {recipe.most} keypoints, longer side {recipe.longest}, grey",
+        )
         return
     if isinstance(recipe, WordPreprocess):
         yield "text", f"up to {recipe.max_length} known words"

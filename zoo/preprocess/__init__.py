@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.spec import AudioPreprocess, Card, ImagePreprocess, WordPreprocess
+from zoo.spec import (
+    AudioPreprocess,
+    Card,
+    ImagePreprocess,
+    KeypointPreprocess,
+    TermPreprocess,
+    WordPreprocess,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -90,7 +97,8 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
 
         return AudioPreprocessor(recipe, spec.inputs)
     if isinstance(recipe, WordPreprocess):
-        from zoo.preprocess.words import StandIn, WordPreprocessor, read_vocabulary
+        from zoo.preprocess.vocabulary import StandIn, read_vocabulary
+        from zoo.preprocess.words import WordPreprocessor
 
         vocabulary = StandIn(spec.vocab or 0, recipe) if tokenizer is None else (
             read_vocabulary(tokenizer)
@@ -102,6 +110,23 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
             rows=spec.vocab or 0,
             file=tokenizer,
         )
+    names = tuple(tensor.name for tensor in spec.inputs)
+    if isinstance(recipe, TermPreprocess):
+        from zoo.preprocess.terms import TermPreprocessor, read_terms
+
+        terms = None if tokenizer is None else read_terms(tokenizer)
+        return TermPreprocessor(
+            recipe,
+            terms,
+            name=spec.name,
+            inputs=names,
+            columns=spec.vocab or 0,
+            file=tokenizer,
+        )
+    if isinstance(recipe, KeypointPreprocess):
+        from zoo.preprocess.keypoints import KeypointPreprocessor
+
+        return KeypointPreprocessor(recipe, inputs=names)
     if recipe is None:
         raise TypeError(f"{spec.name} has no preprocessing.")
     from zoo.preprocess.text import TextPreprocessor

@@ -13,7 +13,7 @@ import numpy as np
 from zoo import samples as bundled
 from zoo.errors import InputError, OptionError
 from zoo.preprocess import PLAIN, Ask, Batch, Preprocessor
-from zoo.spec import AudioPreprocess, ImagePreprocess, ModelSpec, TextPreprocess
+from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
 from zoo_export.parity.samples import UNKNOWN, sound_items
 
 # Normalised pixels of the same Pillow differ by nothing; another order of the same three operations
@@ -45,7 +45,7 @@ def preparation_faults(spec: ModelSpec, ours: Preprocessor, theirs: Preprocessor
 
 
 def _items(spec: ModelSpec) -> Sequence[Any]:
-    if isinstance(spec.preprocess, ImagePreprocess):
+    if spec.modality == "image":
         return bundled.images()
     if isinstance(spec.preprocess, AudioPreprocess):
         return sound_items(spec.preprocess)[0]

@@ -20,10 +20,10 @@ from zoo.spec import (
     AudioPreprocess,
     Dim,
     ImagePreprocess,
+    KeypointPreprocess,
     ModelSpec,
     TensorSpec,
     TextPreprocess,
-    WordPreprocess,
 )
 from zoo_export.parity.profile import Profile, Range
 
@@ -102,11 +102,15 @@ def real_samples(
     if isinstance(recipe, AudioPreprocess) and preprocessor is not None:
         items, names = sound_items(recipe)
         return list(_prepared(spec, profile, preprocessor, items, names))
-    if not isinstance(recipe, TextPreprocess | WordPreprocess) or preprocessor is None:
+    if isinstance(recipe, KeypointPreprocess) and preprocessor is not None:
+        items = bundled.images()[:most]
+        return list(_prepared(spec, profile, preprocessor, items, [path.stem for path in items]))
+    if spec.modality != "text" or recipe is None or preprocessor is None:
         return []
     texts = bundled.texts()
     longest = max((axis.max for axis in _ranges(spec, profile).values()), default=0)
-    long = " ".join(texts * (1 + min(recipe.max_length, longest) // 8))
+    most_words: int = getattr(recipe, "max_length", longest)
+    long = " ".join(texts * (1 + min(most_words, longest) // 8))
     items = [*texts[:most], UNKNOWN, long]
     names = [*(f"sentence {i}" for i in range(len(items) - 2)), "unknown tokens", "long text"]
     return list(_prepared(spec, profile, preprocessor, items, names))

@@ -1,0 +1,1 @@
+"""How classic encoders learn from the user's own items. No torch."""
