@@ -26,6 +26,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
     cls=LazyGroup,
     lazy={
         "bench": "zoo.cli.bench",
+        "card": "zoo.cli.card",
         "demo": "zoo.cli.demo",
         "doctor": "zoo.cli.doctor",
         "embed": "zoo.cli.embed",
