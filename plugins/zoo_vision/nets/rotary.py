@@ -1,8 +1,8 @@
 """Rotary positions on a grid: half of a head turns with the row, half with the column.
 
 DINOv3, arXiv 2508.10104; order of operations as in timm's RotaryEmbeddingDinoV3 (version 1.0.31,
-Apache-2.0). The periods are those of the formula, as in timm and transformers; the authors' own
-files hold them rounded to bfloat16.
+Apache-2.0). The periods are those of the formula, as in timm and transformers; timm notes that the
+authors' own files hold them rounded to bfloat16.
 """
 
 from __future__ import annotations
