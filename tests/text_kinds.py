@@ -21,6 +21,7 @@ from tests.reference import make_live
 from zoo.encoder import Encoder
 from zoo_text.configs import TextConfig
 from zoo_text.deberta_config import DebertaConfig
+from zoo_text.decoder_config import DecoderConfig
 from zoo_text.rotary_config import RotaryConfig
 from zoo_text.t5_config import T5Config
 from zoo_text.xlnet_config import XlnetConfig
@@ -191,7 +192,32 @@ def segments(mask: Tensor) -> dict[str, Tensor]:
     return {"token_type_ids": torch.where(ends, 2, torch.where(mask.bool(), 0, 3))}
 
 
-XLNET = XlnetConfig(vocab=48, width=32, depth=3, heads=4, hidden=64, pad_id=5)
+XLNET = XlnetConfig(
+    vocab=48, width=32, depth=3, heads=4, hidden=64, pad_id=5, pooling="last",
+)  # fmt: skip
+
+
+def _mistral(config: DecoderConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": config.vocab,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.shared_heads,
+        "head_dim": config.head_width,
+        "intermediate_size": config.hidden,
+        "max_position_embeddings": config.longest,
+        "sliding_window": config.window or None,
+        "rms_norm_eps": config.eps,
+        "pad_token_id": config.pad_id,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.theta},
+    }
+
+
+MISTRAL = DecoderConfig(
+    vocab=48, width=32, depth=3, heads=6, shared_heads=2, head_width=8, hidden=48, longest=64,
+    window=5, pad_id=2, pooling="last",
+)  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {
     "t5": _T5_KIND,
@@ -244,6 +270,16 @@ KINDS: Mapping[str, Kind] = {
         rounds=("transformers.models.xlnet.modeling_xlnet",),
         tied=("lm_loss.weight",),
         extra=segments,
+    ),
+    "mistral": Kind(
+        tiny=MISTRAL,
+        numbers=_mistral,
+        config=transformers.MistralConfig,
+        bare=transformers.MistralModel,
+        headed=transformers.MistralForCausalLM,
+        inner="model",
+        families=("e5-mistral",),
+        rounds=("transformers.models.mistral.modeling_mistral",),
     ),
 }
 

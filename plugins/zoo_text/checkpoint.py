@@ -14,8 +14,8 @@ from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
 from zoo_text.architectures import ARCHITECTURES, Architecture
 from zoo_text.colbert_checkpoint import is_colbert, late_interaction
-from zoo_text.configs import TextConfig
-from zoo_text.families.rows import MEAN_BY_CHOICE, text_inputs
+from zoo_text.configs import Pooling, TextConfig
+from zoo_text.families.rows import LAST_BY_CHOICE, MEAN_BY_CHOICE, text_inputs
 from zoo_text.modules import (
     MODULES,
     Modules,
@@ -73,9 +73,8 @@ def _row(
     files: RepoFiles, architecture: Architecture, shape: TextConfig, modules: Modules
 ) -> ModelSpec:
     """Put a row together from what the files say."""
-    config = replace(
-        shape, pooling=modules.pooling, dense=modules.dense, normalize=modules.normalize
-    )
+    pooling = modules.pooling if MODULES in files.names() else architecture.pooling
+    config = replace(shape, pooling=pooling, dense=modules.dense, normalize=modules.normalize)
     prompts = read_prompts(files)
     max_length, do_lower = _sentence_bert(files, modules.folder, config.longest)
     tokenizer, lower = _tokenizer(files, modules.folder)
@@ -95,7 +94,7 @@ def _row(
             tokenizer=tokenizer,
             lower=lower,
             pad_id=config.pad_id,
-            ending=architecture.ending,
+            ending=architecture.ending or _ending(files, modules.folder),
             clean="lower" if do_lower else "none",
             prompts=prompts.stored,
             roles=prompts.roles,
@@ -104,7 +103,7 @@ def _row(
         inputs=text_inputs(max_length),
         params=config.params,
         license="unknown",
-        note=_note(files),
+        note=_note(files, pooling),
         source=files.source,
     )
 
@@ -177,9 +176,22 @@ def _sentence_bert(files: RepoFiles, folder: str, longest: int) -> tuple[int, bo
     return min(length, longest), fields.flag("do_lower_case", False)
 
 
-def _note(files: RepoFiles) -> str:
+def _ending(files: RepoFiles, folder: str) -> str:
+    """Return the token that language models' tokenizers add when they are told to."""
+    fields = read_optional(files, _join(folder, "tokenizer_config.json"))
+    if not fields.flag("add_eos_token", False):
+        return ""
+    token = fields.get("eos_token")
+    return (
+        fields.inner("eos_token").text("content")
+        if isinstance(token, dict)
+        else fields.text("eos_token")
+    )
+
+
+def _note(files: RepoFiles, pooling: Pooling) -> str:
     if MODULES not in files.names():
-        return MEAN_BY_CHOICE
+        return LAST_BY_CHOICE if pooling == "last" else MEAN_BY_CHOICE
     name = similarity_name(files)
     return "" if name == "cosine" else f"Its authors compare vectors by {name}, not by cosine."
 

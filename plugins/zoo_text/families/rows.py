@@ -16,10 +16,16 @@ LARGE = BertConfig(vocab=30522, width=1024, depth=24, heads=16, hidden=4096)
 
 XLM_R_VOCAB = 250002
 
+LAST_BY_CHOICE = (
+    "The authors define no vector for a whole text; the default here is that of its last token. "
+    'spec.with_config(pooling="mean") takes the mean of all tokens instead.'
+)
 MEAN_BY_CHOICE = (
     "The authors define no vector for a whole text; the default here is the mean of its tokens. "
     'spec.with_config(pooling="cls") takes the class token instead.'
 )
+
+FILES = ("model.safetensors", "pytorch_model.bin")
 
 # What is attended to; and for late interaction what gives a vector.
 MASKS = ("attention_mask",)
@@ -46,6 +52,7 @@ def text_model(
     name: str,
     *,
     repo: str,
+    files: tuple[str, ...] = FILES,
     config: TextConfig,
     params: int,
     tokenizer: tuple[str, ...] = ("tokenizer.json", "vocab.txt"),
@@ -74,6 +81,7 @@ def text_model(
         config=config,
         weights=WeightsSpec(
             source=f"hf:{repo}",
+            files=files,
             revision=revision,
             sha256=sha256,
             parts=parts,
