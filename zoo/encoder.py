@@ -15,7 +15,7 @@ from zoo.encoded import Encoded
 from zoo.errors import InputError, MissingExtraError, OptionError, SkippedItemsWarning
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
-from zoo.spec import Card
+from zoo.spec import Card, Modality
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -129,7 +129,7 @@ class Encoder:
             InputError: An item is bad; names its index.
         """
         samples = self.preprocessor.prepare(
-            [items] if _is_single(items) else list(items),
+            [items] if _is_single(items, self.spec.modality) else list(items),
             Ask(role=role, prompt=prompt, prompt_name=prompt_name),
         )
         good = []
@@ -184,7 +184,7 @@ class Encoder:
             OptionError: The model cannot do what an option asks for.
         """
         output = output or self.spec.outputs[0]
-        single = _is_single(items)
+        single = _is_single(items, self.spec.modality)
         total = 1 if single else len(items) if isinstance(items, Sized) else None
         rows: list[Any] = []
         skipped: list[InputError] = []
@@ -377,18 +377,21 @@ def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array
         return torch.from_numpy(value)
     if isinstance(value, torch.Tensor):
         return value
-    return cast("Tensor", torch.from_dlpack(value))
+    return torch.utils.dlpack.from_dlpack(value)
 
 
-def _is_single(items: object) -> bool:
-    """Whether `items` is one item: a string, path, bytes, image, sound, array of up to 3 axes."""
+def _is_single(items: object, modality: Modality) -> bool:
+    """Whether `items` is one item: a string, path, bytes, image, sound or array.
+
+    A clip is an array of four axes; several images are one, too.
+    """
     if isinstance(items, str | bytes | bytearray | memoryview | Path | Mapping):
         return True
     if isinstance(items, tuple) and len(items) == 2:  # a sound and its rate
         return hasattr(items[0], "ndim") and isinstance(items[1], int | np.integer)
     ndim = getattr(items, "ndim", None)
     if isinstance(ndim, int):
-        return ndim <= 3
+        return ndim <= (4 if modality == "video" else 3)
     return not isinstance(items, Iterable)
 
 

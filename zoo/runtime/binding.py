@@ -53,16 +53,17 @@ def bind_value(tensor: TensorSpec, value: Array | Tensor, place: Place) -> Bound
         return Bound(
             name=tensor.name, value=np.ascontiguousarray(value, tensor.dtype), pointer=None
         )
-    there: Any = value.device  # type: ignore[union-attr]  # a tensor's, checked above
+    given: Any = value  # a tensor, as was just found
+    there = given.device
     if there.type == "cpu" and place.kind != "cpu":
-        host = np.ascontiguousarray(value.detach().numpy(), tensor.dtype)  # type: ignore[union-attr]
+        host = np.ascontiguousarray(given.detach().numpy(), tensor.dtype)
         return Bound(name=tensor.name, value=host, pointer=None)
     if there.type != place.kind or (there.index or 0) != place.index:
         raise OptionError(
             f"{tensor.name} is on {there}; the bundle was opened on {place.kind}:{place.index}."
         )
     torch = sys.modules["torch"]  # whoever has made a tensor has imported it
-    kept = value.detach().to(getattr(torch, tensor.dtype)).contiguous()  # type: ignore[union-attr]
+    kept = given.detach().to(getattr(torch, tensor.dtype)).contiguous()
     return Bound(name=tensor.name, value=kept, pointer=kept.data_ptr())
 
 
