@@ -116,7 +116,8 @@ def test_a_bundle_encodes_as_the_loaded_row_does(name: str, bundle_of: BundleOf)
     items = items_of(row, 5)
     loaded, opened = load_row(row, weights="random"), zoo.open(bundle_of(name))
 
-    assert relative_error(opened.encode(items), loaded.encode(items)) < FLOAT32
+    if "pooled" in row.outputs:
+        assert relative_error(opened.encode(items), loaded.encode(items)) < FLOAT32
     for one, other in zip(
         opened.encode(items, output="tokens"), loaded.encode(items, output="tokens"), strict=True
     ):

@@ -26,7 +26,11 @@ from zoo.weights import open_checkpoint
 from zoo_text.configs import BertConfig, DenseHead, TextConfig
 from zoo_text.plugin import zoo_models
 
-ROWS = {row.name: row for row in zoo_models() if not isinstance(row.config, BertConfig)}
+ROWS = {
+    row.name: row
+    for row in zoo_models()
+    if isinstance(row.config, TextConfig) and not isinstance(row.config, BertConfig)
+}
 LENGTHS = (1, 7, 13, 24)
 
 every_kind = pytest.mark.parametrize("name", KINDS)
@@ -49,6 +53,18 @@ def test_tokens_and_mean_equal_the_reference(name: str, dtype: torch.dtype, tmp_
         mean = (expected * real).sum(1) / real.sum(1)
         assert relative_error(ours.tokens * real, expected * real) <= tolerance(dtype)
         assert relative_error(ours.pooled, mean) <= tolerance(dtype)
+
+
+@every_kind
+def test_sixteen_bits_are_near_the_truth(name: str) -> None:
+    exact, short = live(KINDS[name].tiny), live(KINDS[name].tiny).to(torch.bfloat16)
+    ids, mask = ids_and_mask(KINDS[name].tiny, 20)
+
+    with torch.no_grad():
+        found, truth = short(ids, mask), exact(ids, mask)
+
+    assert found.pooled.dtype == torch.bfloat16
+    assert relative_error(found.pooled, truth.pooled) < 0.05
 
 
 @every_kind

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
-from zoo_text.checkpoint import recognise
 from zoo_text.families import (
     bert,
     bge,
@@ -59,7 +58,9 @@ def zoo_models() -> Iterable[ModelSpec]:
 
 @hookimpl
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Recognise BERT-like repositories, with or without sentence-transformers' modules."""
+    """Recognise repositories of text encoders, with or without sentence-transformers' modules."""
+    from zoo_text.checkpoint import recognise  # listing rows has no need of it
+
     return recognise(files)
 
 
