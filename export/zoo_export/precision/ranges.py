@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from zoo.preprocess import Array
 from zoo.runtime.onnx import open_session
-from zoo_export.graph import write
+from zoo_export.graph import read, write
 from zoo_export.precision.operators import is_float
 
 # Of a value: its largest and smallest number, the sum of its squares, how many they are.
@@ -47,7 +47,7 @@ def measure_ranges(graph: Path, batches: Iterable[Mapping[str, Array]]) -> dict[
         graph: In float32.
         batches: The graph's inputs, a batch at a time.
     """
-    model = ir.load(graph)
+    model = read(graph)
     names = _reduce_all(model)
     spreads: dict[str, Spread] = {}
     with tempfile.TemporaryDirectory(dir=graph.parent) as folder:
