@@ -175,7 +175,7 @@ def test_a_bundle_runs_on_what_it_has_and_on_nothing_else(bundle: Path) -> None:
 
 def test_an_engine_that_was_refused_is_not_run(bundle: Path) -> None:
     change_manifest(bundle, lambda value: value["engine"]["verdict"].update(outcome="refused"))
-    with pytest.raises(BundleError, match="engine of .* was refused: ONNX passed"):
+    with pytest.raises(BundleError, match=r"engine of .* was refused: ONNX passed"):
         zoo.open(bundle)
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 from zoo.manifest import Manifest
 from zoo.spec import Dim, ModelSpec, TensorSpec
 
+_ENGINE = """
+Beside the graph lies an engine for {engine.target} {engine.version} ({engine.file}), which
+`zoo.open` runs; `zoo.open(path, runtime="onnx")` runs the graph itself.
+{line}
+"""
+
 
 def readme(row: ModelSpec, manifest: Manifest) -> str:
     """Return Markdown: what it is, how to run and prove it, what it takes and gives."""
@@ -13,6 +19,8 @@ def readme(row: ModelSpec, manifest: Manifest) -> str:
     inputs = "\n".join(f"- `{tensor.name}` {tensor.dtype} ({_shape(tensor)})"
                        for tensor in facts.inputs)  # fmt: skip
     commit = f" at {origin.revision}" if origin.revision else ""
+    engine = manifest.engine
+    beside = "" if engine is None else _ENGINE.format(engine=engine, line=engine.verdict.line)
     return f"""# {facts.name}, ONNX, {graph.dtype}
 
 {row.family.title} ({row.year}). Licence of the weights: {facts.license}.
@@ -35,7 +43,7 @@ Inputs, with the sizes that it was proven on:
 Outputs: {", ".join(f"`{name}`" for name in graph.outputs)}; operators of opset {graph.opset}.
 
 {manifest.verdict.line}
-"""
+{beside}"""
 
 
 def _shape(tensor: TensorSpec) -> str:
