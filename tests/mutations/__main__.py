@@ -1,45 +1,41 @@
-"""Print the tables of docs/parity.md: `python -m tests.mutations [--onnx]`.
+"""Print the tables of docs/parity.md: `python -m tests.mutations [EXPORTS.jsonl]`.
 
-With `--onnx` every distinct tiny configuration is exported and judged too, which takes minutes.
+EXPORTS.jsonl is what `python -m tests.mutations.exports` has written.
 """
 
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import sys
-import tempfile
-import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
 
-from tests.mutations.bench import float_outputs, reference
+from tests.mutations import exports
+from tests.mutations.bench import reference
 from tests.mutations.catalog import MUTATIONS
 from tests.mutations.rewrites import REWRITES
 from tests.mutations.rivals import RIVALS, objects
-from tests.tiny_rows import distinct_rows
 from zoo.cli.output import table
-from zoo.errors import ExportError
-from zoo.loading import random_module
-from zoo.preprocess import Array, Batch, preprocessor_for
-from zoo_export.parity import (
-    Candidate,
-    OnnxCandidate,
-    TorchCandidate,
-    default_profile,
-    judge_against,
-    prepare,
-)
+from zoo.preprocess import Array, Batch
+from zoo_export.binding import bind
+from zoo_export.parity import Candidate, TorchCandidate, default_profile, judge_against
 from zoo_export.parity.cases import collate
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import Report
 from zoo_export.parity.samples import made_samples, points
+from zoo_export.tracing import Wrapped, example_inputs, input_names
 
 SEEDS = range(20)
+VERIFIED, MOST_VERIFIED = "all-minilm-l6-v2", 10
 CLEAN = ("vit-b16", "dinov2-b14-reg", "dinov2-g14", "clip-b16-image", "clip-b16-text",
          "all-minilm-l6-v2", "roberta-base", "resnet-50")  # fmt: skip
 Ratio = tuple[int, float, float]  # elements, ratio, used part of the limit
@@ -111,6 +107,33 @@ def mutants() -> None:
     click.echo(f"\nmodule named: {named} of {sited}; cause stated: {stated} of {totals['pairs']}")
 
 
+def verified() -> None:
+    """Print how many mutants `torch.onnx.export(verify=True)` itself warns of, on its own terms.
+
+    It compares the graph with the module that the graph was made of.
+    """
+    warned: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warned.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("torch.onnx._internal.exporter._core")
+    log.addHandler(handler)
+    base = reference(VERIFIED)
+    row = bind(base.spec, default_profile(base.spec))
+    mutations = [m for m in MUTATIONS if VERIFIED in m.rows and m.site][:MOST_VERIFIED]
+    objected = 0
+    for mutation in mutations:
+        candidate = mutation.candidate(base.spec, base.module, base.outputs)
+        wrapped = Wrapped(candidate.module, input_names(row.inputs), base.outputs).eval()
+        warned.clear()
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                wrapped, tuple(example_inputs(row, {}).values()), dynamo=True, verify=True
+            )
+        objected += any("large" in message for message in warned)
+    click.echo(f"torch.onnx.export(verify=True) warns of {objected} of {len(mutations)} mutants")
+
+
 def clean(seeds: Sequence[int]) -> list[Ratio]:
     """Print how many right computations are refused; return their ratios."""
     refused = total = 0
@@ -130,30 +153,13 @@ def clean(seeds: Sequence[int]) -> list[Ratio]:
     return ratios
 
 
-def exported() -> Iterator[Ratio]:
-    """Export and judge every distinct tiny configuration; yield the ratios."""
-    from zoo_export.binding import bind
-    from zoo_export.onnx import export_graph
-
-    with tempfile.TemporaryDirectory() as folder:
-        for row in distinct_rows():
-            module, profile = random_module(row), default_profile(row)
-            outputs = float_outputs(row, module)
-            start = time.perf_counter()
-            path = Path(folder, f"{row.name}.onnx")
-            try:
-                graph = export_graph(bind(row, profile), module, path, outputs=outputs, facts={})
-            except ExportError as error:
-                click.echo(f"{row.name}: {error}")
-                continue
-            middle = time.perf_counter()
-            base = prepare(row, module, profile=profile, outputs=outputs,
-                           preprocessor=preprocessor_for(row))  # fmt: skip
-            report = judge_against(base, {"onnx": OnnxCandidate(path, scopes=graph.scopes)})
-            spent = f"export {middle - start:.1f} s, gate {time.perf_counter() - middle:.2f} s"
-            click.echo(f"{report.line()} [{spent}]")
-            if report.passed:
-                yield from ratios_of(report)
+def exported(file: Path) -> Iterator[Ratio]:
+    """Yield the ratios of right graphs, from what `tests.mutations.exports` has written."""
+    results = exports.read(file)
+    passed = [result for result in results if result["verdict"] == "passed"]
+    click.echo(f"right graphs refused: {len(results) - len(passed)} of {len(results)}")
+    for result in passed:
+        yield from ((elements, ratio, worst) for elements, ratio, worst in result["ratios"])
 
 
 def ratios_of(report: Report) -> list[Ratio]:
@@ -180,9 +186,10 @@ def distribution(ratios: Mapping[str, Sequence[Ratio]]) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mutants()
+    verified()
     click.echo()
     found: dict[str, Sequence[Ratio]] = {"right rewrites": clean(SEEDS)}
-    if "--onnx" in sys.argv:
-        found["ONNX Runtime"] = list(exported())
+    if sys.argv[1:]:
+        found["ONNX Runtime"] = list(exported(Path(sys.argv[1])))
     click.echo()
     distribution(found)

@@ -34,7 +34,8 @@ def cut(model: Any, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Any:
     from onnx import TensorProto, helper
 
     graph = model.graph
-    nodes, needed = _between(graph, set(inputs), outputs)
+    nodes = leading_to(graph, outputs, given=set(inputs))
+    needed = {name for node in nodes for name in _reads(node)}
     weights = [tensor for tensor in graph.initializer if tensor.name in needed]
     given = [name for name in inputs if name in needed or name in outputs]
     known = {*given, *(tensor.name for tensor in weights), ""}
@@ -91,20 +92,15 @@ def save(model: Any, path: Path, weights: Path) -> None:  # noqa: ANN401
 ONE_FILE = 1_900_000_000  # bytes; protocol buffers end at 2 GiB
 
 
-def _between(graph: Any, given: set[str], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:  # noqa: ANN401
-    """Return the nodes that lead to some outputs, in order, and the names that they read."""
-    wanted = {name for name in outputs if name not in given}
+def leading_to(graph: Any, outputs: Sequence[str], *, given: set[str]) -> list[Any]:  # noqa: ANN401
+    """Return the nodes that some values take, in order, where others are given."""
+    wanted = set(outputs) - given
     nodes = []
-    needed: set[str] = set()
     for node in reversed(graph.node):
         if any(name in wanted for name in node.output):
             nodes.append(node)
-            read = set(_reads(node))
-            needed |= read
-            wanted |= read - given
-    return nodes[::-1], needed - {
-        name for node in nodes for name in node.output if name not in given
-    }
+            wanted |= set(_reads(node)) - given
+    return nodes[::-1]
 
 
 def _reads(node: Any) -> Iterator[str]:  # noqa: ANN401

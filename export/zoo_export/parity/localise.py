@@ -14,6 +14,7 @@ from zoo_export.parity.cases import Case, collate
 from zoo_export.parity.causes import explain_boundary, explain_overflow, explain_rows
 from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import decibel
+from zoo_export.parity.pieces import Pieced, bisect
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport, Finding, ModuleRecord
 from zoo_export.parity.taps import Boundary, Tapped, Trace, Values, error, limit, tracing
@@ -26,6 +27,8 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     """Return where and, if it can be shown, why a candidate differs; None if nothing ran."""
     cause = explain_rows(reference, report)
     case = _clearest_case(reference, report)
+    if case is not None and isinstance(candidate, Pieced) and not report.passed:
+        return bisect(reference, candidate.graph, case, candidate.run_piece) or cause
     if case is None or not isinstance(candidate, Tapped):
         return cause
     samples = [reference.lattice.samples[row] for row in case.rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,12 @@ class OnnxCandidate:
         """Return the names of the values that cross boundaries of modules."""
         graph = load_graph(self.path).graph
         return crossings(graph, self._scopes or node_scopes(graph), shapes)
+
+    def homes(self, modules: Collection[str]) -> dict[str, str]:
+        """Return the name of each node to the module that it comes from, as far as is known."""
+        scopes = self._scopes or node_scopes(load_graph(self.path).graph)
+        prefix = _wrapper(scopes.values(), set(modules))
+        return {name: scope.removeprefix(prefix) for name, scope in scopes.items()}
 
     def values(self, names: Sequence[str], batch: Mapping[str, Array]) -> dict[str, Array]:
         """Run once with values from inside the graph as its outputs."""
