@@ -63,7 +63,7 @@ def batch_of(row: ModelSpec, samples: int, tokens: int) -> Batch:
     """Return noise in the shapes of a row; masks end early."""
     rng = np.random.default_rng(samples * 100 + tokens)
     arrays: dict[str, Array] = {}
-    step = 313 if row.modality == "audio" else 1  # samples, or words
+    step = {"audio": 313, "video": 2}.get(row.modality, 1)  # samples, frames, or words
     for tensor in row.inputs:
         if tensor.dtype == "int64":
             sizes = [size if isinstance(size, int) else size.min + (tokens - 1) * step
@@ -74,7 +74,7 @@ def batch_of(row: ModelSpec, samples: int, tokens: int) -> Batch:
                 arrays[tensor.name] = (np.arange(sizes[0]) < lengths).astype(np.int64)
             else:
                 arrays[tensor.name] = rng.integers(3, row.vocab or 0, (samples, *sizes))
-        elif row.modality == "audio":
+        elif row.modality in ("audio", "video"):
             shape = [size if isinstance(size, int) else size.min + (tokens - 1) * step
                      for size in tensor.shape[1:]]  # fmt: skip
             arrays[tensor.name] = rng.standard_normal((samples, *shape)).astype(np.float32)

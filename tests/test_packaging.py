@@ -257,4 +257,4 @@ for root in ("zoo", "zoo_vision", "zoo_text", "zoo_audio", "zoo_multimodal", "zo
 
 
 def test_every_module_imports_without_the_reference_libraries(tmp_path: Path) -> None:
-    without((*REFERENCES, "pyarrow", "scipy", "soundfile", "soxr", "cv2"), ALL, tmp_path)
+    without((*REFERENCES, "pyarrow", "scipy", "soundfile", "soxr", "cv2", "av"), ALL, tmp_path)

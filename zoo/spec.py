@@ -311,8 +311,24 @@ class KeypointPreprocess:
     root: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoPreprocess:
+    """How a clip becomes pixels `(T, 3, H, W)` float32.
+
+    Attributes:
+        frame: What is done with each frame.
+        frames: Most that are kept, spread evenly over the clip; a shorter clip keeps all.
+        multiple: Frames that a token spans; the last one is repeated to fill up.
+    """
+
+    frame: ImagePreprocess
+    frames: int
+    multiple: int = 1
+
+
 Preprocess = (
     ImagePreprocess
+    | VideoPreprocess
     | TextPreprocess
     | AudioPreprocess
     | WordPreprocess

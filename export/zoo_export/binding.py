@@ -17,6 +17,7 @@ from zoo.spec import (
     Preprocess,
     TensorSpec,
     TextPreprocess,
+    VideoPreprocess,
     WordPreprocess,
 )
 from zoo_export.parity.profile import Profile, Range, default_profile
@@ -110,6 +111,8 @@ def _bind_preprocess(row: ModelSpec, profile: Profile) -> Preprocess | None:
         return _resized(recipe, (ranges["height"].typical, ranges["width"].typical))
     if isinstance(recipe, TextPreprocess) and "length" in ranges:
         return _shortened(recipe, ranges["length"])
+    if isinstance(recipe, VideoPreprocess) and "frames" in ranges:
+        return replace(recipe, frames=ranges["frames"].max)
     if isinstance(recipe, WordPreprocess) and "length" in ranges:
         return replace(recipe, max_length=min(recipe.max_length, ranges["length"].max))
     if isinstance(recipe, AudioPreprocess) and "samples" in ranges:

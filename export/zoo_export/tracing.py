@@ -16,7 +16,7 @@ from zoo_export.outputs import named_outputs
 # Items, tokens and samples of sound of the example. Two, because torch.export takes an axis of one
 # for a constant; seven, because a size that nothing else has keeps two axes from being taken for
 # the same; 4001, because a sound needs some tokens.
-EXAMPLE = {"batch": 2, "length": 7, "rows": 5, "samples": 4001}
+EXAMPLE = {"batch": 2, "length": 7, "rows": 5, "frames": 4, "samples": 4001}
 
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
 

@@ -20,12 +20,13 @@ from zoo_vision.families import (
     resnet,
     swin,
     vit,
+    vjepa2,
 )
 from zoo_vision.resnet_checkpoint import resnet_checkpoint
 from zoo_vision.swin_checkpoint import swin_checkpoint
 from zoo_vision.vit_checkpoint import vit_checkpoint
 
-FAMILIES = (vit, deit, dino, dinov2, dinov3, mae, moco_v3, ijepa, beit, resnet, swin)
+FAMILIES = (vit, deit, dino, dinov2, dinov3, mae, moco_v3, ijepa, beit, resnet, swin, vjepa2)
 
 
 @hookimpl

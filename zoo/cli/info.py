@@ -20,6 +20,7 @@ from zoo.spec import (
     Space,
     TensorSpec,
     TermPreprocess,
+    VideoPreprocess,
     WeightsSpec,
     WordPreprocess,
 )
@@ -106,6 +107,10 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
         elif recipe.resize is not None:
             how = f"shorter side {recipe.resize}, crop to"
         yield "image", f"{how} {height} x {width} pixels, {recipe.resample}, {recipe.channels}"
+        return
+    if isinstance(recipe, VideoPreprocess):
+        yield "video", f"up to {recipe.frames} frames, spread evenly"
+        yield from _preprocess(recipe.frame)
         return
     if isinstance(recipe, AudioPreprocess):
         how = "mean 0 and variance 1" if recipe.normalize else "full scale 1"

@@ -27,11 +27,13 @@ IMAGES = frozenset(
 SOUNDS = frozenset(
     f".{name}" for name in ("aif", "aiff", "au", "flac", "mp3", "ogg", "opus", "wav")
 )
+CLIPS = frozenset(f".{name}" for name in ("avi", "gif", "m4v", "mkv", "mov", "mp4", "webm"))
 # What a folder is searched for. A file that is named is taken whatever its suffix.
 SUFFIXES: dict[Modality, frozenset[str]] = {
     "image": IMAGES,
     "text": LINES,
     "audio": SOUNDS,
+    "video": CLIPS,
 }
 
 

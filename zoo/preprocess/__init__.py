@@ -17,6 +17,7 @@ from zoo.spec import (
     ImagePreprocess,
     KeypointPreprocess,
     TermPreprocess,
+    VideoPreprocess,
     WordPreprocess,
 )
 
@@ -92,6 +93,10 @@ def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
         from zoo.preprocess.image import ImagePreprocessor
 
         return ImagePreprocessor(recipe, name=spec.inputs[0].name)
+    if isinstance(recipe, VideoPreprocess):
+        from zoo.preprocess.video import VideoPreprocessor
+
+        return VideoPreprocessor(recipe, name=spec.inputs[0].name)
     if isinstance(recipe, AudioPreprocess):
         from zoo.preprocess.audio import AudioPreprocessor
 

@@ -95,7 +95,7 @@ def _from_bytes(data: bytes, name: str) -> Image.Image:
     if not data:
         raise InputError(f"{name}: empty, no bytes at all. Fetch or write the image again.")
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
+        image = Image.open(io.BytesIO(data), formats=readable_formats())
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: {_cause(error)}. Shrink the image first, or raise PIL.Image.MAX_IMAGE_PIXELS "
@@ -104,7 +104,7 @@ def _from_bytes(data: bytes, name: str) -> Image.Image:
     except Exception as error:  # a decoder given hostile bytes may raise anything
         raise InputError(
             f"{name}: not an image that can be read ({_cause(error)}). Readable: "
-            f"{', '.join(_formats())}."
+            f"{', '.join(readable_formats())}."
         ) from error
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
@@ -162,7 +162,7 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
     """Return the formats of FORMATS that this build of Pillow has."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -88,7 +88,7 @@ def _from_file(
     item: str | Path | bytes | bytearray | memoryview, seconds: float, *, cut: bool
 ) -> tuple[Samples, int]:
     """Return (S, C) and the file's rate; of a long file only what is needed is decoded."""
-    data, name = _bytes(item)
+    data, name = file_bytes(item)
     try:
         import soundfile
     except ModuleNotFoundError as error:
@@ -107,7 +107,7 @@ def _from_file(
         raise
     except Exception as error:  # a decoder given hostile bytes may raise anything
         raise InputError(
-            f"{name}: not a sound that can be read ({_cause(error)}). Readable: WAV, FLAC, OGG, "
+            f"{name}: not a sound that can be read ({one_line(error)}). Readable: WAV, FLAC, OGG, "
             "MP3, AIFF."
         ) from error
     if not len(values):
@@ -115,10 +115,17 @@ def _from_file(
     return values, own
 
 
-def _bytes(item: str | Path | bytes | bytearray | memoryview) -> tuple[bytes, str]:
+def file_bytes(
+    item: str | Path | bytes | bytearray | memoryview, kind: str = "sound"
+) -> tuple[bytes, str]:
+    """Return the bytes of a file and what messages call it.
+
+    Raises:
+        InputError: It cannot be read, or is empty.
+    """
     if isinstance(item, bytes | bytearray | memoryview):
         if not len(item):
-            raise InputError("The bytes are empty. Pass those of a sound file.")
+            raise InputError(f"The bytes are empty. Pass those of a {kind}.")
         return bytes(item), "The bytes"
     text = str(item)
     name = repr(text if len(text) <= 200 else f"{text[:100]}...{text[-60:]}")
@@ -140,7 +147,7 @@ def _bytes(item: str | Path | bytes | bytearray | memoryview) -> tuple[bytes, st
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} cannot be read: {error}.") from error
     if not data:
-        raise InputError(f"{name}: empty, no bytes at all. Record or fetch the sound again.")
+        raise InputError(f"{name}: empty, no bytes at all. Record or fetch the {kind} again.")
     return data, name
 
 
@@ -220,7 +227,8 @@ def _rate(value: Any) -> int:  # noqa: ANN401  whatever was given
     return rate
 
 
-def _cause(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one short line."""
     words = " ".join(str(error).split())[:160].rstrip(".")
     words = re.sub(r" ?<_io\.BytesIO object at 0x[0-9a-f]+>:?", "", words)
     return words or type(error).__name__

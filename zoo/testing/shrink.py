@@ -14,11 +14,13 @@ from zoo.spec import (
     ModelSpec,
     TensorSpec,
     TextPreprocess,
+    VideoPreprocess,
     WordPreprocess,
 )
 
 SIDE = 64  # pixels of images, where the config has no size of its own
 WORDS = {"length": (16, 48), "rows": (3, 6)}  # typical and most, of words and of rows of a word
+FRAMES = (4, 8)  # typical and most, of clips
 SAMPLES = (4_000, 20_000)  # typical and most, of sounds
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
 
@@ -40,6 +42,9 @@ def tiny(row: ModelSpec) -> ModelSpec:
             for name, role in recipe.roles.items()
         }
         recipe = replace(recipe, max_length=most_tokens, roles=roles, pad_id=pad_id)
+    elif isinstance(recipe, VideoPreprocess):
+        frame = replace(recipe.frame, size=own or (SIDE, SIDE), resize=None)
+        recipe = replace(recipe, frame=frame, frames=FRAMES[1])
     elif isinstance(recipe, AudioPreprocess) and recipe.length is not None:
         length = getattr(config, "positions", 1) * stride * recipe.hop
         recipe = replace(recipe, length=length, mels=getattr(config, "mels", recipe.mels))
@@ -53,6 +58,8 @@ def tiny(row: ModelSpec) -> ModelSpec:
             side = recipe.size[axis.name == "width"]
             largest = max(side, SIDE // stride * stride) if stride < 32 else 96
             return replace(axis, min=stride, typical=side, max=largest, multiple=stride)
+        if isinstance(recipe, VideoPreprocess):
+            return replace(axis, typical=FRAMES[0], max=FRAMES[1])
         if isinstance(recipe, AudioPreprocess):
             return replace(axis, typical=SAMPLES[0], max=SAMPLES[1])
         if isinstance(recipe, WordPreprocess):
@@ -64,6 +71,8 @@ def tiny(row: ModelSpec) -> ModelSpec:
         shape = tuple(dim(size) if isinstance(size, Dim) else size for size in spec.shape)
         if isinstance(recipe, ImagePreprocess) and not isinstance(shape[-1], Dim):
             shape = (*shape[:2], *recipe.size)
+        if isinstance(recipe, VideoPreprocess):
+            shape = (*shape[:3], *recipe.frame.size)
         if isinstance(recipe, AudioPreprocess) and recipe.length is not None:
             spectra = recipe.length // recipe.hop
             sizes = (spectra // stride,) if spec.skippable else (recipe.mels, spectra)

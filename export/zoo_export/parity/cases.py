@@ -170,6 +170,10 @@ def tokens(spec: ModelSpec, sizes: Mapping[str, int]) -> int:
     if spec.modality == "image" and hasattr(spec.config, "stride"):
         rows, columns = spec.grid(shape[-2], shape[-1])
         return rows * columns
+    if spec.modality == "video":
+        rows, columns = spec.grid(shape[-2], shape[-1])
+        tubelet: int = getattr(spec.config, "tubelet", 1)
+        return shape[0] // tubelet * rows * columns
     if spec.modality == "audio":
         stride: int = getattr(spec.config, "stride", 1)
         return max(1, shape[-1] // stride)

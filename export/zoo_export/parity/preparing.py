@@ -14,7 +14,7 @@ from zoo import samples as bundled
 from zoo.errors import InputError, OptionError
 from zoo.preprocess import PLAIN, Ask, Batch, Preprocessor
 from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
-from zoo_export.parity.samples import UNKNOWN, sound_items
+from zoo_export.parity.samples import UNKNOWN, clip_items, sound_items
 
 # Normalised pixels of the same Pillow differ by nothing; another order of the same three operations
 # differs by a last place.
@@ -47,6 +47,8 @@ def preparation_faults(spec: ModelSpec, ours: Preprocessor, theirs: Preprocessor
 def _items(spec: ModelSpec) -> Sequence[Any]:
     if spec.modality == "image":
         return bundled.images()
+    if spec.modality == "video":
+        return clip_items()
     if isinstance(spec.preprocess, AudioPreprocess):
         return sound_items(spec.preprocess)[0]
     texts = bundled.texts()

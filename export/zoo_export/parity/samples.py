@@ -24,6 +24,7 @@ from zoo.spec import (
     ModelSpec,
     TensorSpec,
     TextPreprocess,
+    VideoPreprocess,
 )
 from zoo_export.parity.profile import Profile, Range
 
@@ -102,6 +103,9 @@ def real_samples(
     if isinstance(recipe, AudioPreprocess) and preprocessor is not None:
         items, names = sound_items(recipe)
         return list(_prepared(spec, profile, preprocessor, items, names))
+    if isinstance(recipe, VideoPreprocess) and preprocessor is not None:
+        items = clip_items()
+        return list(_prepared(spec, profile, preprocessor, items, ["one photo", "six photos"]))
     if isinstance(recipe, KeypointPreprocess) and preprocessor is not None:
         items = bundled.images()[:most]
         return list(_prepared(spec, profile, preprocessor, items, [path.stem for path in items]))
@@ -142,6 +146,12 @@ def made_samples(
                 if carried(tensor)
             }
             yield Sample(name=name, arrays=arrays, sizes=sizes)
+
+
+def clip_items() -> list[Any]:
+    """Return two clips made of the bundled photographs."""
+    photos = bundled.images()
+    return [photos[:1], photos]
 
 
 def sound_items(recipe: AudioPreprocess) -> tuple[list[Any], list[str]]:
@@ -232,6 +242,8 @@ def _waveform(shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> Ar
 def _bounds(spec: ModelSpec, tensor: TensorSpec) -> tuple[Array, Array]:
     """Return the smallest and largest value of an input, for images a channel each."""
     recipe = spec.preprocess
+    if isinstance(recipe, VideoPreprocess):
+        recipe = recipe.frame
     if isinstance(recipe, ImagePreprocess) and tensor is spec.inputs[0]:
         mean, std = (np.array(v)[:, None, None] for v in (recipe.mean, recipe.std))
         return (0 - mean) / std, (1 - mean) / std
