@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from tests.mutations.low_precision import (
     IMAGE,
     PRECISION,
     STRUCTURE,
+    T5,
     TEXT,
     Change,
     LowMutation,
     Twin,
     large_embeddings,
     large_logits,
+    large_products,
     twin_of,
 )
 from zoo.manifest import Low
@@ -25,6 +28,7 @@ from zoo_export import graph
 from zoo_export.parity import OnnxCandidate, Report, judge_against
 from zoo_export.parity.low import structure_of
 from zoo_export.parity.report import PROVEN
+from zoo_export.precision.plan import LARGE
 from zoo_export.precision.sensitive import search
 
 TwinOf = Callable[[str, Change | None], Twin]
@@ -128,6 +132,24 @@ def test_the_search_keeps_the_one_module_that_needs_it(twin: TwinOf, tmp_path: P
     assert without.verdict == "refused"  # eight bits hold no difference beside 80,000
     assert found == ("blocks.0.attention",)
     assert judge(found).passed
+
+
+def test_t5_keeps_the_products_that_overflow_in_float32(twin: TwinOf, tmp_path: Path) -> None:
+    exact = twin(T5, large_products)
+    plan = exact.plan("float16")
+    unmeasured = replace(
+        plan, float32={why: kept for why, kept in plan.float32.items() if why != LARGE}
+    )
+
+    report = exact.judged(plan, exact.lowered(plan, tmp_path / "low.onnx"))
+    overflowing = exact.judged(unmeasured, exact.lowered(unmeasured, tmp_path / "bad.onnx"))
+
+    kept = {exact.scopes.get(name) for name in plan.float32[LARGE]}
+    assert "blocks.0.mlp.fc2" in kept
+    assert report.passed, report.line()
+    assert report.measured_by == "eager float16 under autocast"  # as it is, eager overflows
+    assert overflowing.verdict == "refused"
+    assert "is not finite" in overflowing.reason
 
 
 def test_a_graph_without_its_twin_is_measured_but_not_passed(twin: TwinOf, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from zoo_export.precision.casts import lower
 from zoo_export.precision.plan import NO_TYPE, make_plan
 from zoo_export.precision.ranges import Spread, measure_ranges
 
-TEXT, IMAGE = "all-minilm-l6-v2", "vit-b16"
+TEXT, IMAGE, T5 = "all-minilm-l6-v2", "vit-b16", "t5-base-encoder"
 
 Net = Any  # a network of some family
 Change = Callable[[Net], None]
@@ -262,6 +262,11 @@ def large_logits(net: Net) -> None:
     for start in range(0, 2 * width, depth):
         attention.qkv.weight[start].zero_()
         attention.qkv.bias[start] = (80_000 * depth**0.5) ** 0.5
+
+
+def large_products(net: Net) -> None:
+    """Let a feed-forward give numbers that float16 has not, as large T5 encoders do."""
+    net.blocks[0].mlp.fc2.weight.mul_(3e4)
 
 
 STRUCTURE: tuple[LowMutation, ...] = (

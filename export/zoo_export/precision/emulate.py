@@ -10,6 +10,7 @@ and the overflow of a square inside it is seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import onnx_ir as ir
 
@@ -154,8 +155,12 @@ class _Steps:
         self.count += 1
         name = f"{self.node.name}/{self.count}"
         tensor.name = name
-        value = ir.Value(name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype),
-                         const_value=tensor)  # fmt: skip
+        value = ir.Value(
+            name=name,
+            shape=ir.Shape(tensor.numpy().shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
+        )
         self.emulation.graph.initializers[name] = value
         return value
 
@@ -224,5 +229,5 @@ def _rank(value: ir.Value | None) -> int:
     return len(shape)
 
 
-def _up(tensor: ir.TensorProtocol) -> ir.Tensor:
+def _up(tensor: ir.TensorProtocol) -> ir.Tensor[Any]:
     return ir.Tensor(tensor.numpy().astype("float32"), name=tensor.name)
