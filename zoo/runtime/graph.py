@@ -93,13 +93,25 @@ class GraphBackend(ABC):
         Raises:
             OptionError: An input is missing, or has a size that the graph does not take.
         """
+        found = self.outputs(batch, self.graph.outputs if outputs is None else outputs)
+        return {name: self.numpy(value) for name, value in found.items()}
+
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Any]:
+        """Run a batch; return outputs by their names, as arrays of the backend's own kind.
+
+        Args:
+            batch: The graph's inputs by name.
+            names: Of what is wanted.
+
+        Raises:
+            OptionError: An input is missing, or has a size that the graph does not take.
+        """
         feeds = {}
         for tensor in self.card.inputs:
             if tensor.name not in batch:
                 raise OptionError(f"The batch has no {tensor.name!r}, an input of the graph.")
             feeds[tensor.name] = np.ascontiguousarray(batch[tensor.name], tensor.dtype)
-        wanted = self.graph.outputs if outputs is None else outputs
-        found: dict[str, list[Array]] = {name: [] for name in wanted}
+        found: dict[str, list[Array]] = {name: [] for name in names}
         start = 0
         for size, filled in self.pieces(len(next(iter(feeds.values())))):
             piece = {name: fill(feed[start : start + size], filled)
@@ -123,9 +135,10 @@ class GraphBackend(ABC):
                 f"zoo.load({self.card.name!r}) for vectors without it."
             )
         alone = pooled_only and "pooled" in self.graph.outputs
-        outputs = self.arrays(batch, ["pooled"] if alone else None)
+        outputs = self.outputs(batch, ["pooled"] if alone else self.graph.outputs)
         pooled = outputs.get("pooled")
         if pooled is not None and normalize and not self.card.normalize:
+            pooled = self.numpy(pooled)
             norms = np.sqrt((pooled**2).sum(axis=-1, keepdims=True))
             pooled = pooled / norms.clip(1e-12)
         mask = outputs.get("mask")
@@ -135,7 +148,7 @@ class GraphBackend(ABC):
         return Encoded(
             pooled=cast(Any, pooled),
             tokens=cast(Any, outputs.get("tokens")),
-            mask=cast(Any, None if mask is None else mask.astype(bool)),
+            mask=cast(Any, None if mask is None else self.numpy(mask).astype(bool)),
             prefix=cast(Any, outputs.get("prefix")),
             pyramid=cast(Any, tuple(levels)) or None,
         )

@@ -10,10 +10,10 @@ import numpy as np
 
 from zoo.backends import Backend
 from zoo.bundle import MODEL
-from zoo.encoded import Encoded
 from zoo.errors import OptionError
-from zoo.preprocess import Array, Batch
+from zoo.preprocess import Array
 from zoo.runtime.binding import is_tensor, run_bound
+from zoo.runtime.graph import GraphBackend
 from zoo.runtime.lanes import lanes_beside
 from zoo.runtime.session import open_session as open_session
 from zoo.runtime.session import parse_place
@@ -27,19 +27,14 @@ if TYPE_CHECKING:
     from zoo.bundle import Bundle
     from zoo.manifest import Graph
 
-# Padded tokens, pixels or samples of sound of one batch, as for eager torch: see
+# Padded tokens, pixels or samples of sound of one batch on a processor, as for eager torch: see
 # zoo/backends/eager.py.
 CPU_TOKENS = 512
 CPU_PIXELS = 8 * 224 * 224
-GPU_TOKENS = 65_536
-GPU_PIXELS = 128 * 224 * 224
 CPU_SAMPLES = 10 * 16_000
-GPU_SAMPLES = 64 * 30 * 16_000
-
-LEVEL = "pyramid_"  # then the level's number, finest first
 
 
-class OnnxBackend:
+class OnnxBackend(GraphBackend):
     """A session as a backend.
 
     Args:
@@ -66,10 +61,8 @@ class OnnxBackend:
         bound: bool | None = None,
         beside: Sequence[Backend] = (),
     ) -> None:
+        super().__init__(card, graph, device=device)
         self.session = session
-        self.card = card
-        self.graph = graph
-        self.device = device
         self.most = most
         self.place = parse_place(device)
         self.bound = self.place.kind != "cpu" if bound is None else bound
@@ -77,59 +70,36 @@ class OnnxBackend:
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        on_cpu = self.device == "cpu"
+        if self.device != "cpu":
+            return super().budget()
         if self.card.modality == "audio":
-            return CPU_SAMPLES if on_cpu else GPU_SAMPLES
-        if self.card.modality == "text":
-            return CPU_TOKENS if on_cpu else GPU_TOKENS
-        return CPU_PIXELS if on_cpu else GPU_PIXELS
+            return CPU_SAMPLES
+        return CPU_TOKENS if self.card.modality == "text" else CPU_PIXELS
 
-    def arrays(
-        self, batch: Mapping[str, Array], outputs: Sequence[str] | None = None
-    ) -> dict[str, Array]:
-        """Run a batch; return outputs of the graph by their names.
+    def pieces(self, samples: int) -> list[tuple[int, int]]:
+        """Return how a batch is cut: an engine inside the session takes no more than its own."""
+        if self.most is None or "batch" in self.graph.fixed:
+            return super().pieces(samples)
+        sizes = [min(self.most, samples - start) for start in range(0, samples, self.most)]
+        return [(size, size) for size in sizes]
 
-        A graph of one batch size runs a batch in pieces; the last is filled up.
-
-        Args:
-            batch: The graph's inputs by name.
-            outputs: Names of what is wanted; by default all.
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Any]:
+        """Run a batch, in pieces if need be; return numpy, or arrays of the device.
 
         Raises:
             OptionError: An axis has a size that the graph does not take.
         """
-        found = self._outputs(batch, self.graph.outputs if outputs is None else outputs)
+        self._check(batch)
+        samples = len(batch[self.card.inputs[0].name])
+        if self.pieces(samples) == [(samples, samples)]:
+            return self._run(batch, names)
+        host = {tensor.name: self.numpy(batch[tensor.name]) for tensor in self.card.inputs}
+        return super().outputs(host, names)
+
+    def execute(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Run one piece of a batch."""
+        found = self._run(feeds, self.graph.outputs)
         return {name: self.numpy(value) for name, value in found.items()}
-
-    def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
-        """Run one batch.
-
-        Raises:
-            OptionError: The graph ends in an L2 norm, and vectors without it were asked for.
-        """
-        if self.card.normalize and not normalize:
-            raise OptionError(
-                f"The graph of {self.card.name} ends in an L2 norm that cannot be left out. Use "
-                f"zoo.load({self.card.name!r}) for vectors without it."
-            )
-        alone = pooled_only and "pooled" in self.graph.outputs
-        outputs = self._outputs(batch, ["pooled"] if alone else self.graph.outputs)
-        pooled = outputs.get("pooled")
-        if pooled is not None and normalize and not self.card.normalize:
-            pooled = self.numpy(pooled)
-            norms = np.sqrt((pooled**2).sum(axis=-1, keepdims=True))
-            pooled = pooled / norms.clip(1e-12)
-        mask = outputs.get("mask")
-        if mask is None and self.graph.mask is not None:
-            mask = batch[self.graph.mask]
-        levels = [level for name, level in outputs.items() if name.startswith(LEVEL)]
-        return Encoded(
-            pooled=cast(Any, pooled),
-            tokens=cast(Any, outputs.get("tokens")),
-            mask=cast(Any, None if mask is None else self.numpy(mask).astype(bool)),
-            prefix=cast(Any, outputs.get("prefix")),
-            pyramid=cast(Any, tuple(levels)) or None,
-        )
 
     def lanes(self) -> Sequence[Backend]:
         """Return what runs batches side by side on a processor."""
@@ -140,34 +110,6 @@ class OnnxBackend:
         if isinstance(value, np.ndarray):
             return value
         return cast(Array, value.detach().cpu().numpy() if is_tensor(value) else value.numpy())
-
-    def replicas(self, devices: Sequence[str]) -> Sequence[Backend]:
-        """Refuse: a session stays where it was made.
-
-        Raises:
-            OptionError: Always; says what to do.
-        """
-        raise OptionError(
-            "A bundle runs on the device that it was opened on. Open it once for each of "
-            f"{', '.join(devices)}: zoo.open(path, device=...)."
-        )
-
-    def _outputs(self, batch: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
-        """Run a batch, in pieces if need be; return numpy or arrays of the device."""
-        self._check(batch)
-        samples = len(batch[self.card.inputs[0].name])
-        size = self.graph.fixed.get("batch")
-        step = size or self.most or samples
-        if samples == step or (size is None and samples < step):
-            return self._run(batch, outputs)
-        whole = {tensor.name: self.numpy(batch[tensor.name]) for tensor in self.card.inputs}
-        pieces = []
-        for start in range(0, samples, step):
-            piece = {name: _filled(array[start : start + step], size or 0)
-                     for name, array in whole.items()}  # fmt: skip
-            pieces.append(self._run(piece, outputs))
-        return {name: np.concatenate([self.numpy(piece[name]) for piece in pieces])[:samples]
-                for name in outputs}  # fmt: skip
 
     def _run(self, batch: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
         if self.bound:
@@ -250,9 +192,3 @@ def onnx_backend(
             threads=threads,
         )
     return OnnxBackend(session, facts, graph, device=device, most=most, beside=beside)
-
-
-def _filled(feed: Array, size: int) -> Array:
-    """Return a batch of that size, its last sample repeated."""
-    missing = size - len(feed)
-    return np.concatenate([feed, np.repeat(feed[-1:], missing, axis=0)]) if missing > 0 else feed
