@@ -40,7 +40,7 @@ def test_outputs_become_tensors_without_leaving_the_gpu(
 ) -> None:
     encoder = zoo.open(bundle_of("all-minilm-l6-v2"), device=onnx_cuda)
     record = encoder(encoder.preprocess(["one", "two and more"]))
-    pooled = torch.from_dlpack(record.pooled)  # type: ignore[arg-type]  # an OrtValue
+    pooled = torch.utils.dlpack.from_dlpack(record.pooled)
     assert pooled.is_cuda
     assert pooled.data_ptr() == record.pooled.data_ptr()  # type: ignore[union-attr]
     tensors = encoder.encode(["one", "two and more"], convert_to_tensor=True)

@@ -220,7 +220,7 @@ def test_a_call_leaves_its_outputs_where_they_are(bundle_of: BundleOf) -> None:
     record = encoder({name: torch.from_numpy(array) for name, array in batch.items()})
 
     assert isinstance(record.pooled, OrtValue)
-    shared = torch.from_dlpack(record.pooled)
+    shared = torch.utils.dlpack.from_dlpack(record.pooled)
     assert shared.data_ptr() == record.pooled.data_ptr()
     np.testing.assert_array_equal(shared.numpy(), encoder.encode(["one", "two and more"]))
 
