@@ -22,7 +22,7 @@ from tests.cli_tools import Zoo
 from tests.test_export_onnx import most
 from tests.test_packaging import without
 from tests.tiny_rows import tiny_row
-from zoo.bundle import GOLDEN, MODEL, SCOPES, open_bundle, read_manifest
+from zoo.bundle import GOLDEN, MODEL, README, SCOPES, open_bundle, read_manifest
 from zoo.errors import ExportError, MissingExtraError, OptionError
 from zoo.manifest import Engine, Low, Manifest
 from zoo.runtime.engines import ENGINE, engine_facts
@@ -234,6 +234,7 @@ def test_a_bundle_says_that_its_engine_was_not_run(bundle: Path) -> None:
     )
     assert engine.verdict.line.endswith("`zoo verify DIR` proves it where it will run")
     assert {ENGINE, LAYERS} <= set(manifest.files)
+    assert f"an engine for tensorrt-rtx {engine.version}" in (bundle / README).read_text()
 
 
 def test_its_graph_runs_where_its_engine_does_not(bundle: Path) -> None:
@@ -254,7 +255,17 @@ def test_verify_says_that_there_is_nothing_to_run_it_on(bundle: Path, run: Zoo) 
     assert run("verify", str(bundle), "--runtime", "onnx").code == 0
 
 
-def test_load_says_so_before_it_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_says_what_was_built_and_what_was_not_run(run: Zoo, tmp_path: Path) -> None:
+    ran = run("export", "hog", "--to", "tensorrt-rtx", "--sm", "89,120", "--out", tmp_path / "b")
+    assert ran.code == 0
+    passed, engine, layers, _ = ran.out.splitlines()
+    assert passed.startswith("parity passed: hog: onnx")
+    assert engine.startswith("ONNX passed; engine built for sm_89, sm_120, not run here: This")
+    assert layers.endswith("layers in float32")
+    assert run("export", "hog", "--to", "tensorrt-rtx", "--sm", "90", "--out", "x").code == 1
+
+
+def test_load_says_so_before_it_exports() -> None:
     with pytest.raises(OptionError, match="no GPU that CUDA can use"):
         zoo.load("bert-large-uncased", backend=TENSORRT_RTX)
 

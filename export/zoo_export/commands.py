@@ -126,6 +126,8 @@ def export(
                 click.echo(plan_line(done.manifest.plan))
             if done.manifest.engine is not None:
                 click.echo(done.manifest.engine.verdict.line)
+                counts = done.manifest.engine.facts.get("precisions", {}).items()
+                click.echo(", ".join(f"{count} layers in {dtype}" for dtype, count in counts))
             click.echo(f"{done.path}: {in_bytes(total)}, {done.nodes} nodes")
     if as_json:
         echo_json([

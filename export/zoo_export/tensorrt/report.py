@@ -49,6 +49,7 @@ def engine_layers(
         layers: Of the network that it was made of.
     """
     runtime = vendor.module.Runtime(listener(vendor.module))
+    runtime.engine_host_code_allowed = True  # it was built here, a moment ago
     engine = runtime.deserialize_cuda_engine(serialized)
     if engine is None:  # it is for other GPUs than this machine's
         return None
