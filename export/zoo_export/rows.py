@@ -126,7 +126,7 @@ class _Writer:
         if value not in self.rows:
             target = self._sizes([-1, shape[-1]])
             (self.rows[value],) = self._insert(user, "Reshape", [value, target], {})
-            self.rows[value].dtype = value.dtype
+            _type_as(self.rows[value], value)
         return self.rows[value]
 
     def _give(
@@ -136,11 +136,12 @@ class _Writer:
         import onnx_ir as ir
 
         new = found
-        found.dtype = old.dtype
+        _type_as(found, old)
         if len(shape) > 2:
             (new,) = self._insert(node, "Reshape", [found, target], {})
             self.rows[new] = found
-        new.dtype, new.shape = old.dtype, ir.Shape(shape)
+        _type_as(new, old)
+        new.shape = ir.Shape(shape)
         new.name, old.name = old.name, None
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
 
@@ -152,7 +153,7 @@ class _Writer:
             if isinstance(shape[-1], str) or len(unknown) > 1 or len(set(words)) < len(words):
                 return None
             # One axis needs no number: the one that no input has, or else the first.
-            free = (unknown or words or [None])[0]
+            free = next(iter(unknown or words), None)
             self.targets[shape] = self._sizes([-1 if size == free else size for size in shape])
         return self.targets[shape]
 
@@ -239,12 +240,18 @@ def _widths(matrix: ir.Value) -> tuple[int, int]:
 def _biased(node: ir.Node, width: int) -> tuple[ir.Node, ir.Value | None]:
     """Return the node that ends a linear layer, and its bias if it has one."""
     out = node.outputs[0]
-    uses = out.uses()
+    uses = list(out.uses())
     if len(uses) == 1 and not out.is_graph_output() and uses[0].node.op_type == "Add":
         other = uses[0].node.inputs[1 - uses[0].idx]
         if other is not None and other.is_initializer() and _shape(other) == (width,):
             return uses[0].node, other
     return node, None
+
+
+def _type_as(value: ir.Value, other: ir.Value) -> None:
+    """Give a value the type of another, where that is known."""
+    if other.dtype is not None:
+        value.dtype = other.dtype
 
 
 def _is_short(value: ir.Value) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -95,18 +96,18 @@ def _widen_while_running(block: nn.Module) -> None:
     narrow = [
         (store, name, tensor)
         for part in block.modules()
-        for store in (part._parameters, part._buffers)
+        for store in cast(tuple[dict[str, Tensor | None], ...], (part._parameters, part._buffers))
         for name, tensor in store.items()
         if tensor is not None
     ]
 
     def widen(*_: object) -> None:
         for store, name, tensor in narrow:
-            store[name] = _double(tensor)  # type: ignore[index]  # parameters to parameters
+            store[name] = _double(tensor)
 
     def restore(*_: object) -> None:
         for store, name, tensor in narrow:
-            store[name] = tensor  # type: ignore[index]
+            store[name] = tensor
 
     block.register_forward_pre_hook(widen, prepend=True)
     block.register_forward_hook(restore, always_call=True)
