@@ -10,18 +10,18 @@ this process is steadier; with one thread it is what a quiet machine would take.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import zoo
 from zoo import machine
 from zoo.bundle import MANIFEST, read_manifest
+from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
 from zoo.preprocess import Array, Batch
 from zoo.spec import Card, Dim, TensorSpec
@@ -35,11 +35,6 @@ IN_TORCH = ("eager", "compile")
 LENGTH = "length"  # the axis of a text's tokens
 
 COPIES = "wall+copies"
-
-LEAST_RUNS = 5
-MOST_RUNS = 10_000
-WARM_RUNS = 3
-WARM_PART = 0.25  # of the seconds that are measured
 
 PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -101,66 +96,6 @@ class Result:
     def per_second(self) -> float:
         """Samples a second, runs back to back."""
         return self.batch * len(self.milliseconds) * 1e3 / sum(self.milliseconds)
-
-
-class Clock(Protocol):
-    """Times one run."""
-
-    name: str
-
-    def __call__(self, run: Callable[[], object]) -> float:
-        """Return the milliseconds that a run took."""
-        ...
-
-
-class WallClock:
-    """The time that passes until a run returns."""
-
-    name = "wall"
-
-    def __call__(self, run: Callable[[], object]) -> float:
-        """Return the milliseconds that a run took."""
-        start = time.perf_counter()
-        run()
-        return (time.perf_counter() - start) * 1e3
-
-
-class CpuClock:
-    """The time that processors spend on this process, all its threads together."""
-
-    name = "cpu"
-
-    def __call__(self, run: Callable[[], object]) -> float:
-        """Return the milliseconds that a run took."""
-        start = time.process_time()
-        run()
-        return (time.process_time() - start) * 1e3
-
-
-class EventClock:
-    """The time that a run takes on torch's stream of a GPU.
-
-    Args:
-        device: The GPU.
-    """
-
-    name = "events"
-
-    def __init__(self, device: str) -> None:
-        import torch
-
-        self._stream = torch.cuda.current_stream(device)
-        event: Any = torch.cuda.Event  # torch gives it no types
-        self._events = [event(enable_timing=True) for _ in range(2)]
-
-    def __call__(self, run: Callable[[], object]) -> float:
-        """Return the milliseconds that a run took."""
-        start, end = self._events
-        start.record(self._stream)
-        run()
-        end.record(self._stream)
-        end.synchronize()
-        return float(start.elapsed_time(end))
 
 
 def bench(name: str, plan: Plan, say: Callable[[str], None] = lambda _line: None) -> list[Result]:
@@ -288,19 +223,6 @@ def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], st
             backend.numpy(encoded.pooled if alone else encoded.tokens)
 
     return times_of(run, clock, plan.seconds), name
-
-
-def times_of(run: Callable[[], object], clock: Clock, seconds: float) -> list[float]:
-    """Return the milliseconds of runs of so many seconds together, after some that warm up."""
-    warm_until = time.perf_counter() + WARM_PART * seconds
-    for number in range(MOST_RUNS):
-        if number >= WARM_RUNS and time.perf_counter() >= warm_until:
-            break
-        run()
-    times: list[float] = []
-    while len(times) < MOST_RUNS and (len(times) < LEAST_RUNS or sum(times) < seconds * 1e3):
-        times.append(clock(run))
-    return times
 
 
 def make_batch(card: Card, samples: int, *, length: int | None = None) -> Batch:
