@@ -148,7 +148,7 @@ MODELS = (
         params=334_939_648,
         tokenizer=TOKENIZER,
         ending=ENDING,
-        note=MEAN_BY_CHOICE,
+        note=f"{MEAN_BY_CHOICE} In float16 its feed-forward halves overflow: use bfloat16.",
     ),
     text_model(
         FLAN,
