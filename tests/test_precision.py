@@ -373,3 +373,14 @@ def test_the_command_line_exports_and_judges_low_precision(
     assert alone.code == 3
     assert "structure: not proven" in alone.out
     assert " dB, " in alone.out
+
+
+def test_a_row_is_loaded_in_half_precision_on_onnx_runtime() -> None:
+    row = tiny_row("resnet-18")
+    items = items_of(row, 2)
+
+    half = zoo.load(row, backend="onnx", dtype="float16", weights="random")
+    exact = zoo.load(row, weights="random")
+
+    difference = np.abs(half.encode(items) - exact.encode(items)).max()
+    assert 1e-6 < difference < 1e-2

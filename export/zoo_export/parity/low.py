@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from zoo.manifest import Low
 from zoo.preprocess import Array
 from zoo_export import graph
+from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.eager import run_each
 from zoo_export.parity.gate import judge_against
 from zoo_export.parity.onnx_candidate import OnnxCandidate
@@ -87,8 +88,9 @@ def judge_low(
     scopes: Scopes,
     twin: Path | None,
     layers: bool = False,
+    native: Candidate | None = None,
 ) -> Report:
-    """Judge a graph of low precision on this processor.
+    """Judge a graph of low precision.
 
     Args:
         low: Its oracle, and a yardstick of its precision.
@@ -97,13 +99,23 @@ def judge_low(
         scopes: Name of a node to the module that it comes from.
         twin: The float32 graph, which has passed.
         layers: Compare the boundaries of all modules, even if it passes.
+        native: What runs the graph, or an engine made of it, on hardware that has the precision; by
+            default it is emulated on the processor.
     """
-    with EmulatedCandidate(path, scopes) as candidate:
-        report = judge_against(low, {name: candidate}, layers=layers)
+    if native is None:
+        with EmulatedCandidate(path, scopes) as candidate:
+            report = judge_against(low, {name: candidate}, layers=layers)
+    else:
+        report = judge_against(low, {name: native}, layers=layers)
     clock = time.perf_counter()
     structure = NO_TWIN if twin is None else structure_of(path, twin)
     seconds = {**report.seconds, "structure": time.perf_counter() - clock}
-    report = replace(report, executed="emulated", structure=structure, seconds=seconds)
+    report = replace(
+        report,
+        executed="emulated" if native is None else "native",
+        structure=structure,
+        seconds=seconds,
+    )
     return report.rejudge(report.thresholds)
 
 

@@ -13,6 +13,7 @@ from zoo.manifest import Low
 from zoo.preprocess import Array, Preprocessor
 from zoo_export import graph
 from zoo_export.onnx import export_graph
+from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.cutting import load_graph
 from zoo_export.parity.gate import judge_against
 from zoo_export.parity.low import fitting_reference, judge_low, low_reference
@@ -35,6 +36,7 @@ class LowGraph:
         scopes: Name of a node to the module that it comes from, where the file does not say.
         preprocessor: That the artefact prepares raw items with, if it has one.
         ours: Whether this package made it, so that its float32 graph can be made again.
+        native: What runs it on hardware that has the precision; without, it is emulated.
 
     Attributes:
         shapes: Input's name to sizes; a word where the axis is dynamic.
@@ -49,11 +51,13 @@ class LowGraph:
         scopes: Mapping[str, str] | None = None,
         preprocessor: Preprocessor | None = None,
         ours: bool = False,
+        native: Candidate | None = None,
     ) -> None:
         self.path = path
         self.dtype: Low = dtype
         self.preprocessor = preprocessor
         self.ours = ours
+        self.native = native
         model = load_graph(path).graph
         self.scopes = node_scopes(model) if scopes is None else scopes
         self.shapes = {
@@ -65,7 +69,7 @@ class LowGraph:
         self.outputs = tuple(value.name for value in model.output)
 
     def run(self, batch: dict[str, Array]) -> dict[str, Array]:
-        """Refuse: a processor cannot run it as it is.
+        """Refuse: it is not judged beside candidates in float32.
 
         Raises:
             OptionError: Always.
@@ -104,9 +108,14 @@ def judge_graph(
         fitting = fitting_reference(
             low_reference(reference, low.dtype), reference, low.path, low.scopes
         )
-        label = f"{name}, {low.dtype} emulated"
         report = judge_low(
-            fitting, low.path, name=label, scopes=low.scopes, twin=exact, layers=layers
+            fitting,
+            low.path,
+            name=f"{name}, {low.dtype}" + (" emulated" if low.native is None else ""),
+            scopes=low.scopes,
+            twin=exact,
+            layers=layers,
+            native=low.native,
         )
         if refused and report.structure == PROVEN:
             report = replace(report, structure=TWIN_REFUSED).rejudge(report.thresholds)

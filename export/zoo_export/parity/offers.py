@@ -140,16 +140,20 @@ def _bundle(folder: Path, device: str, label: str) -> Offer:
     scopes, tokenizer = folder / SCOPES, folder / TOKENIZER
 
     def make(row: ModelSpec, module: nn.Module, outputs: tuple[str, ...]) -> Candidate:
-        if manifest.engine is not None:
-            return BundleCandidate(folder, manifest, device)
+        path, dtype = folder / MODEL, manifest.graph.dtype
         homes = json.loads(scopes.read_text(encoding="utf-8")) if scopes.is_file() else None
         preprocessor = preprocessor_for(manifest.facts, tokenizer if tokenizer.is_file() else None)
-        dtype = manifest.graph.dtype
-        if dtype != "float32" and device == "cpu":
+        native: Candidate | None = None
+        if manifest.engine is not None:
+            native = BundleCandidate(folder, manifest, device)
+        elif dtype == "float32" or device != "cpu":
+            native = OnnxCandidate(path, scopes=homes, preprocessor=preprocessor, device=device)
+        if dtype != "float32":
             return LowGraph(
-                folder / MODEL, dtype, scopes=homes, preprocessor=preprocessor, ours=True
+                path, dtype, scopes=homes, preprocessor=preprocessor, ours=True, native=native
             )
-        return OnnxCandidate(folder / MODEL, scopes=homes, preprocessor=preprocessor, device=device)
+        assert native is not None, "what is not low is run as it is"
+        return native
 
     return Offer(
         label=label,
@@ -165,8 +169,13 @@ def _bundle(folder: Path, device: str, label: str) -> Offer:
 
 
 def _file(row: ModelSpec, path: Path, device: str, label: str) -> Offer:
-    dtype = precision_of(path) if device == "cpu" else None
-    candidate = OnnxCandidate(path, device=device) if dtype is None else LowGraph(path, dtype)
+    dtype = precision_of(path)
+    candidate: OnnxCandidate | LowGraph
+    if dtype is None:
+        candidate = OnnxCandidate(path, device=device)
+    else:
+        native = None if device == "cpu" else OnnxCandidate(path, device=device)
+        candidate = LowGraph(path, dtype, native=native)
     ranges = {}
     for tensor in row.inputs:
         shape = candidate.shapes.get(tensor.name, ())

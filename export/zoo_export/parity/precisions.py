@@ -24,9 +24,9 @@ class Rounding:
 
 
 ROUNDINGS: Mapping[Precision, Rounding] = MappingProxyType({
-    "float32": Rounding(unit=2.0**-24, largest=3.4028235e38),
+    "float32": Rounding(unit=2.0**-24, largest=(2 - 2.0**-23) * 2.0**127),
     "float16": Rounding(unit=2.0**-11, largest=65504.0),
-    "bfloat16": Rounding(unit=2.0**-8, largest=3.3895314e38),
+    "bfloat16": Rounding(unit=2.0**-8, largest=(2 - 2.0**-7) * 2.0**127),
 })  # fmt: skip
 
 

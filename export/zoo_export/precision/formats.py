@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from zoo.manifest import Low
 from zoo.preprocess import Array
+from zoo_export.parity.precisions import ROUNDINGS
 
 # Values that come this near to the largest number stay in float32: other inputs than those that
 # were measured may be larger, and so may the steps inside an operator.
@@ -61,15 +62,15 @@ FORMATS: Mapping[str, Format] = MappingProxyType({
     "float16": Format(
         name="float16",
         dtype=ir.DataType.FLOAT16,
-        largest=65504.0,
+        largest=ROUNDINGS["float16"].largest,
         smallest=2.0**-14,
-        unit=2.0**-11,
+        unit=ROUNDINGS["float16"].unit,
     ),
     "bfloat16": Format(
         name="bfloat16",
         dtype=ir.DataType.BFLOAT16,
-        largest=(2 - 2.0**-7) * 2.0**127,
+        largest=ROUNDINGS["bfloat16"].largest,
         smallest=2.0**-126,
-        unit=2.0**-8,
+        unit=ROUNDINGS["bfloat16"].unit,
     ),
 })  # fmt: skip
