@@ -68,6 +68,17 @@ class Wav2Vec2Config:
             field = (field - 1) * stride + kernel
         return field
 
+    @property
+    def params(self) -> int:
+        """Parameters of the network that `build` makes."""
+        width, channels, layers = self.width, self.channels, len(self.kernels)
+        stem = channels * self.kernels[0] + channels**2 * sum(self.kernels[1:])
+        stem += channels * layers * self.stem_bias
+        stem += 2 * channels * (layers if self.stem_norm == "layer" else 1)
+        project = 2 * channels + (channels + 1) * width
+        positions = self.position_kernel * (1 + width * (width // self.position_groups)) + width
+        return stem + project + positions + 2 * width + self.depth * _block(width, self.hidden)
+
     def build(self) -> nn.Module:
         """Build the network."""
         from zoo_audio.nets.wav2vec2 import Wav2Vec2
@@ -125,6 +136,14 @@ class WhisperConfig:
         """Spectra from one token to the next."""
         return 2
 
+    @property
+    def params(self) -> int:
+        """Parameters of the network that `build` makes."""
+        width = self.width
+        stem = (3 * self.mels + 1) * width + (3 * width + 1) * width
+        blocks = self.depth * (_block(width, self.hidden) - width)  # keys have no bias
+        return stem + self.positions * width + blocks + 2 * width
+
     def build(self) -> nn.Module:
         """Build the network."""
         from zoo_audio.nets.whisper import Whisper
@@ -134,3 +153,8 @@ class WhisperConfig:
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
         return replace(self, width=16, depth=2, heads=2, hidden=32, mels=8, positions=20)
+
+
+def _block(width: int, hidden: int) -> int:
+    """Return the parameters of a block: attention, feed-forward, two norms."""
+    return 4 * (width + 1) * width + (2 * width + 1) * hidden + width + 4 * width

@@ -45,24 +45,7 @@ def waveform_model(
     note: str = "",
     weights_note: str = "",
 ) -> ModelSpec:
-    """Make the row of a repository whose network reads samples.
-
-    Where one norm of the stem runs over time, padding would change every frame: it is forbidden.
-    """
-    samples = Dim(name="samples", min=config.shortest, typical=5 * RATE, max=LONGEST)
-    waveform = TensorSpec(
-        name="waveform",
-        dtype="float32",
-        shape=(BATCH, samples),
-        padding="forbidden" if config.stem_norm == "group" else "masked",
-    )
-    mask = TensorSpec(
-        name="waveform_mask",
-        dtype="int64",
-        shape=(BATCH, samples),
-        padding="masked",
-        skippable=True,
-    )
+    """Make the row of a repository whose network reads samples."""
     alone = config.stem_norm == "group"
     return family.model(
         name,
@@ -77,7 +60,7 @@ def waveform_model(
         preprocess=AudioPreprocess(
             rate=RATE, shortest=config.shortest, longest=LONGEST, normalize=True
         ),
-        inputs=(waveform,) if alone else (waveform, mask),
+        inputs=waveform_inputs(config),
         params=params,
         aliases=aliases,
         license=license,
@@ -98,7 +81,6 @@ def whisper_model(
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
     """Make the row of a Whisper encoder."""
-    spectra = config.positions * config.stride
     return family.model(
         name,
         config=config,
@@ -106,22 +88,59 @@ def whisper_model(
         preprocess=AudioPreprocess(
             rate=RATE, features="log_mel", length=HALF_MINUTE, mels=config.mels
         ),
-        inputs=(
-            TensorSpec(
-                name="mel", dtype="float32", shape=(BATCH, config.mels, spectra), padding="fixed"
-            ),
-            TensorSpec(
-                name="frame_mask",
-                dtype="int64",
-                shape=(BATCH, config.positions),
-                padding="fixed",
-                skippable=True,
-            ),
-        ),
+        inputs=mel_inputs(config),
         params=params,
         aliases=aliases,
         note="The encoder alone. Every sound is cut to 30 seconds or filled up with silence, which "
         "is attended to, as in training. The vector is the mean of the frames that the sound "
         "reaches; the authors define none.",
         source=f"https://huggingface.co/{repo}/blob/{revision}/config.json",
+    )
+
+
+def waveform_inputs(config: Wav2Vec2Config) -> tuple[TensorSpec, ...]:
+    """Return the inputs of a network that reads samples; without a mask where padding would harm.
+
+    Where the stem's norm runs over time, padding would change every frame.
+    """
+    shortest = config.shortest
+    samples = Dim(
+        name="samples",
+        min=shortest,
+        typical=max(shortest, 5 * RATE),
+        max=max(shortest, LONGEST),
+    )
+    alone = config.stem_norm == "group"
+    waveform = TensorSpec(
+        name="waveform",
+        dtype="float32",
+        shape=(BATCH, samples),
+        padding="forbidden" if alone else "masked",
+    )
+    if alone:
+        return (waveform,)
+    mask = TensorSpec(
+        name="waveform_mask",
+        dtype="int64",
+        shape=(BATCH, samples),
+        padding="masked",
+        skippable=True,
+    )
+    return (waveform, mask)
+
+
+def mel_inputs(config: WhisperConfig) -> tuple[TensorSpec, ...]:
+    """Return the inputs of a network that reads spectrograms of one length."""
+    spectra = config.positions * config.stride
+    return (
+        TensorSpec(
+            name="mel", dtype="float32", shape=(BATCH, config.mels, spectra), padding="fixed"
+        ),
+        TensorSpec(
+            name="frame_mask",
+            dtype="int64",
+            shape=(BATCH, config.positions),
+            padding="fixed",
+            skippable=True,
+        ),
     )
