@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import field, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +322,22 @@ def test_a_full_disk_is_a_disk_error_and_leaves_nothing(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=30)
     assert f"{DiskError.__module__}.{DiskError.__name__}" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_a_later_version_adds_changes_no_hash_of_what_was_written_before() -> None:
+    before = make_dataclass("Recipe", [("size", int), ("crop", bool, field(default=False))])
+    later = make_dataclass(
+        "Recipe",
+        [
+            ("size", int),
+            ("crop", bool, field(default=False)),
+            ("tags", dict, field(default_factory=dict)),
+        ],
+    )
+
+    def essence(record: Any) -> Any:
+        return to_plain(record, defaults=False)
+
+    assert essence(later(8)) == essence(before(8)) == {"type": "Recipe", "size": 8}
+    assert essence(later(8, tags={"a": 1})) != essence(before(8))
+    assert essence(before(8, True)) != essence(before(8))

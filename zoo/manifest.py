@@ -45,7 +45,7 @@ class Facts:
     def recipe_sha256(self) -> str:
         """Return a hash of all that decides what a vector means, the weights apart."""
         recipe = {
-            name: to_plain(getattr(self, name))
+            name: to_plain(getattr(self, name), defaults=False)
             for name in ("preprocess", "pooling", "normalize", "dim", "architecture")
         }
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -19,8 +19,13 @@ Record = TypeVar("Record")
 _TAG = "type"
 
 
-def to_plain(value: Any) -> Any:  # noqa: ANN401  whatever a record holds
+def to_plain(value: Any, *, defaults: bool = True) -> Any:  # noqa: ANN401  whatever a record holds
     """Return a record, or a value of one, as JSON-able values.
+
+    Args:
+        value: To be written.
+        defaults: Whether fields that have their default value are written too. Without them a
+            record is the same as before some field was added to its class, which hashes need.
 
     Raises:
         TypeError: JSON has nothing for it.
@@ -28,13 +33,22 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401  whatever a record holds
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        plain = {
+            field.name: to_plain(getattr(value, field.name), defaults=defaults)
+            for field in fields(value)
+            if defaults or getattr(value, field.name) != _default(field)
+        }
         return {_TAG: type(value).__name__, **plain}
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item, defaults=defaults) for key, item in value.items()}
     if isinstance(value, Sequence):
-        return [to_plain(item) for item in value]
+        return [to_plain(item, defaults=defaults) for item in value]
     raise TypeError(f"JSON has nothing for a {type(value).__name__}.")
+
+
+def _default(field: Field[Any]) -> Any:  # noqa: ANN401  as above
+    """Return the default of a field, MISSING if it has none."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def from_plain(kind: type[Record], value: Any, where: str) -> Record:  # noqa: ANN401  JSON

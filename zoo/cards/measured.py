@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -39,8 +40,8 @@ class Measured:
 
 def digest_of(row: ModelSpec) -> str:
     """Return what says whether numbers still hold: config and inputs."""
-    text = repr((to_plain(row.config), row.inputs, row.preprocess))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    parts = [to_plain(part, defaults=False) for part in (row.config, row.inputs, row.preprocess)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def typical_shapes(row: ModelSpec) -> dict[str, tuple[int, ...]]:
