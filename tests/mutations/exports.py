@@ -3,7 +3,8 @@
     python -m tests.mutations.exports FILE.jsonl [--seeds 20] [--full NAME ...]
 
 Every distinct tiny configuration of the zoo, or named models at full size, is exported with other
-random weights for each seed, run on ONNX Runtime and judged. What the file holds already is not run again.
+random weights for each seed, run on ONNX Runtime and judged. What the file holds already is not run
+again.
 """
 
 from __future__ import annotations
