@@ -23,6 +23,7 @@ from zoo.preprocess.sound import open_sound
 from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.spec import AudioPreprocess, ModelSpec
+from zoo_export.binding import bind, profile_for
 
 RATE = 16_000
 # typed loosely: the reference is not
@@ -232,3 +233,16 @@ def test_sounds_are_embedded_from_a_folder(tmp_path: Path) -> None:
     assert vectors.shape == (2, 384)
     encoder = load_row(default_registry().row("whisper-tiny"), weights="random")
     np.testing.assert_allclose(vectors, encoder.encode(samples.sounds()), atol=1e-6)
+
+
+def test_an_export_says_how_long_a_sound_may_be() -> None:
+    row = tiny_row("hubert-large")
+
+    bound = bind(row, profile_for(row, length=(400, 800, 1_600)))
+
+    recipe = bound.preprocess
+    assert isinstance(recipe, AudioPreprocess)
+    assert (recipe.shortest, recipe.longest) == (400, 1_600)
+    assert [getattr(tensor.shape[1], "max", None) for tensor in bound.inputs] == [1_600, 1_600]
+    with pytest.raises(InputError, match=r"0\.2 seconds are more than 0\.1"):
+        made(bound).features((noise(3_200), RATE))

@@ -363,6 +363,14 @@ def test_the_file_of_another_library_with_that_name_is_read_as_such(tmp_path: Pa
     assert list(found) == ["a"]
 
 
+def test_only_a_whole_name_makes_a_file_fasttexts() -> None:
+    registry = default_registry()
+
+    assert registry.reader("model.bin") == registry.reader("folder/model.bin")
+    assert registry.reader("model.bin") is not None
+    assert registry.reader("pytorch_model.bin") is None
+
+
 def broken(binary: Path) -> dict[str, bytes]:
     good = (binary / "model.bin").read_bytes()
     return {

@@ -26,6 +26,9 @@ Triple = tuple[int, int, int]
 Size = tuple[int, int]
 
 
+LENGTHS = ("length", "samples", "frames")  # names of the axis along which items are long or short
+
+
 def profile_for(
     row: ModelSpec,
     *,
@@ -38,7 +41,7 @@ def profile_for(
     Args:
         row: What is exported.
         batch: Smallest, typical, largest number of samples.
-        length: Smallest, typical, largest number of tokens.
+        length: Smallest, typical, largest number of tokens, samples of sound or frames.
         size: Smallest, typical, largest height and width, pixels.
 
     Raises:
@@ -47,11 +50,11 @@ def profile_for(
     asked: dict[str, Triple] = {}
     if batch is not None:
         asked["batch"] = batch
+    dims = dynamic_dims(row)
     if length is not None:
-        asked["length"] = length
+        asked[next((name for name in LENGTHS if name in dims), LENGTHS[0])] = length
     if size is not None:
         asked["height"], asked["width"] = zip(*size, strict=True)
-    dims = dynamic_dims(row)
     fixed = fixed_size(row)
     if size is not None and fixed is not None and set(size) == {fixed}:
         del asked["height"], asked["width"]

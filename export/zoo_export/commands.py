@@ -68,7 +68,9 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the bundle; of a joint space, of one bundle a tower.")  # fmt: skip
 @click.option("--batch", type=_TripleType(), help="Samples. Default 1:1:8.")
-@click.option("--length", type=_TripleType(), help="Tokens. Default 1:128:512, or the row's.")
+@click.option(
+    "--length", type=_TripleType(), help="Tokens, samples, frames. Default 1:128:512, or the row's."
+)
 @click.option("--size", type=_SizeType(), help="Pixels of images. Default the row's own size.")
 @click.option("--outputs", help="Of pooled, tokens, prefix, pyramid. Default pooled,tokens.")
 @precision_options
