@@ -75,11 +75,11 @@ def test_matrices_with_an_axis_for_heads_are_turned(tmp_path: Path) -> None:
     x = torch.randn(5, 32, dtype=torch.float64)
 
     for theirs, ours in {"q": "q", "r": "distance"}.items():
-        expected = torch.einsum("nd,dhe->nhe", x, tensors[f"layer.1.rel_attn.{theirs}"])
+        expected = torch.einsum("tw,whe->the", x, tensors[f"layer.1.rel_attn.{theirs}"])
         found = getattr(attention, ours)(x).detach()
         assert relative_error(found, expected.flatten(1)) <= FLOAT64
     mixed = x.reshape(5, 4, 8)
-    expected = torch.einsum("nhe,dhe->nd", mixed, tensors["layer.1.rel_attn.o"])
+    expected = torch.einsum("the,whe->tw", mixed, tensors["layer.1.rel_attn.o"])
     assert relative_error(attention.get_submodule("proj")(x).detach(), expected) <= FLOAT64
 
 
