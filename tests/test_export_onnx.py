@@ -141,7 +141,7 @@ def test_a_graph_has_the_names_and_axes_of_its_row(name: str, bundle_of: BundleO
     assert outputs["pooled"] == ["batch", row.dim]
     assert [entry.version for entry in model.opset_import if not entry.domain] == [OPSET]
     if row.modality == "text" and not isinstance(row.inputs[0].shape[1], int):
-        assert inputs["input_ids"] == ["batch", "length"]
+        assert inputs["input_ids"][:2] == ["batch", "length"]
         assert outputs["tokens"][:2] == ["batch", "length"]
 
 

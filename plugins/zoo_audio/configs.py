@@ -90,7 +90,7 @@ class Wav2Vec2Config:
         return replace(
             self,
             width=32,
-            depth=2,
+            depth=3,
             heads=2,
             hidden=48,
             channels=16,
