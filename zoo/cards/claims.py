@@ -77,7 +77,8 @@ def _without_registers(row: ModelSpec) -> bool:
 
 
 def _alone(row: ModelSpec) -> bool:
-    return any(tensor.padding == "forbidden" for tensor in row.inputs)
+    forbidden = any(tensor.padding == "forbidden" for tensor in row.inputs)
+    return forbidden and row.modality == "audio"
 
 
 CONDITIONS: Mapping[str, Condition] = {
