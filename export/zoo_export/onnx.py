@@ -19,8 +19,10 @@ from zoo.spec import ModelSpec
 from zoo_export import graph
 from zoo_export.attention import plain_attention
 from zoo_export.binding import fixed_axes
+from zoo_export.norms import PlainNorms
 from zoo_export.optimise import optimise
 from zoo_export.provenance import OPSET
+from zoo_export.streamed import Read, on_demand
 from zoo_export.tracing import Wrapped, dynamic_shapes, example_inputs, input_names
 
 _ROOT = "net"  # of the network inside Wrapped
@@ -49,6 +51,7 @@ def export_graph(
     *,
     outputs: tuple[str, ...],
     facts: Mapping[str, str],
+    read: Read | None = None,
 ) -> Exported:
     """Write the graph of a network.
 
@@ -58,6 +61,7 @@ def export_graph(
         path: File to write.
         outputs: Names of the arrays that the graph gives.
         facts: Put into the file, for people.
+        read: Gives the tensors of a network that is on the meta device.
 
     Raises:
         ExportError: The network cannot be traced at these shapes, or the graph is not sound.
@@ -65,11 +69,14 @@ def export_graph(
     fixed = fixed_axes(row)
     names = input_names(row.inputs)
     wrapped = Wrapped(module, names, outputs).eval()
-    with quiet(), plain_attention(wrapped), _vectors_alone(module, outputs), torch.no_grad():
+    forms = _vectors_alone(module, outputs)
+    device = "cpu" if read is None else "meta"
+    example = tuple(tensor.to(device) for tensor in example_inputs(row, fixed).values())
+    with quiet(), plain_attention(wrapped) as replaced, PlainNorms(), forms, torch.no_grad():
         try:
             program = torch.onnx.export(
                 wrapped,
-                tuple(example_inputs(row, fixed).values()),
+                example,
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes=(dynamic_shapes(row, fixed),),
@@ -85,6 +92,8 @@ def export_graph(
     found = model.opset_imports.get("")
     if found != OPSET:
         raise ExportError(f"The exporter wrote opset {found} in place of {OPSET}. Report this.")
+    if read is not None:
+        on_demand(model, _ROOT, replaced, read)
     optimise(model)
     modules = {name for name, _ in module.named_modules()}
     scopes = graph.module_scopes(model, _ROOT, modules)

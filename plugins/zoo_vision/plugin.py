@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
 from zoo_vision.beit_checkpoint import beit_checkpoint
 from zoo_vision.families import (
+    autoencoder,
     beit,
     deit,
     dino,
     dinov2,
     dinov3,
     ijepa,
+    imagegpt,
     mae,
     moco_v3,
     resnet,
@@ -26,7 +28,22 @@ from zoo_vision.resnet_checkpoint import resnet_checkpoint
 from zoo_vision.swin_checkpoint import swin_checkpoint
 from zoo_vision.vit_checkpoint import vit_checkpoint
 
-FAMILIES = (vit, deit, dino, dinov2, dinov3, mae, moco_v3, ijepa, beit, resnet, swin, vjepa2)
+FAMILIES = (
+    vit,
+    deit,
+    dino,
+    dinov2,
+    dinov3,
+    mae,
+    moco_v3,
+    ijepa,
+    beit,
+    resnet,
+    swin,
+    vjepa2,
+    autoencoder,
+    imagegpt,
+)
 
 
 @hookimpl
@@ -44,3 +61,9 @@ def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
         if rows:
             return rows
     return None
+
+
+@hookimpl
+def zoo_weight_readers() -> Mapping[str, str]:
+    """Return the reader of iGPT's colours."""
+    return {"/preprocessor_config.json": "zoo_vision.readers:read_colours"}
