@@ -1,17 +1,49 @@
 """Plain data: what a family, a model and its files are. No torch, no behaviour.
 
 A model's *row* is a ModelSpec. Everything that loading, encoding, exporting and model cards need to
-know stands in its fields; no code looks at a model's name to decide what to do.
+know stands in its fields; no code looks at a model's name to decide what to do. What files hold is
+in zoo.sources, how items are prepared in zoo.recipes; both are reached from here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from zoo.keys import KeyMap
+from zoo.recipes import (
+    COMPANIONS as COMPANIONS,
+)
+from zoo.recipes import (
+    AudioPreprocess as AudioPreprocess,
+)
+from zoo.recipes import (
+    ImagePreprocess as ImagePreprocess,
+)
+from zoo.recipes import (
+    KeypointPreprocess as KeypointPreprocess,
+)
+from zoo.recipes import (
+    Preprocess as Preprocess,
+)
+from zoo.recipes import (
+    Role as Role,
+)
+from zoo.recipes import (
+    TermPreprocess as TermPreprocess,
+)
+from zoo.recipes import (
+    TextPreprocess as TextPreprocess,
+)
+from zoo.recipes import (
+    VideoPreprocess as VideoPreprocess,
+)
+from zoo.recipes import (
+    WordPreprocess as WordPreprocess,
+)
+from zoo.sources import NO_WEIGHTS as NO_WEIGHTS
+from zoo.sources import WeightsSpec as WeightsSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,8 +53,6 @@ DType = Literal["float32", "float64", "float16", "bfloat16", "int64", "bool", "u
 Padding = Literal["none", "masked", "fixed", "forbidden"]
 OutputName = Literal["pooled", "tokens", "pyramid", "sparse"]
 ExportKind = Literal["torch", "algebra", "none"]
-
-NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,243 +128,6 @@ class ArchConfig(Protocol):
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsSpec:
-    """Where a checkpoint lives and what its bytes are.
-
-    Attributes:
-        source: `hf:org/repo`, `https://...`, `package:name/folder`, a folder, or `none`.
-        files: Weight files in order of preference; the first that exists is taken. A name ending in
-            `.index.json` stands for its shards.
-        subfolder: Folder inside the repository that holds weights and side files.
-        parts: Further files of the same checkpoint, such as a Dense layer's: the prefix that their
-            keys are read under (`dense.0.`) to the file, from the repository's root.
-        revision: Commit (40 hex) of the repository; None resolves `main` once and locks it.
-        sha256: Known hashes, file name to 64 hex digits.
-        layout: Which library wrote the file, for people; loading reads the file's header instead.
-        entry: Which dict of tensors a pickle with several (student and teacher) means; dots lead
-            inwards. Empty takes the only one.
-        gated: Whether the Hub asks for a licence to be accepted first.
-        reason: Why there are no weights, when source is `none`.
-        note: What a reader should know about these files.
-    """
-
-    source: str
-    files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
-    subfolder: str = ""
-    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    revision: str | None = None
-    sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    layout: str = ""
-    entry: str = ""
-    gated: bool = False
-    reason: str = ""
-    note: str = ""
-
-    @property
-    def repo(self) -> str | None:
-        """The Hub's `org/repo`, or None for another source."""
-        return self.source.removeprefix("hf:") if self.source.startswith("hf:") else None
-
-
-NO_WEIGHTS = WeightsSpec(source="none", files=(), reason="the algorithm has no parameters")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePreprocess:
-    """How an image becomes pixels `(3, H, W)` float32.
-
-    Attributes:
-        size: Height, width of the result, pixels.
-        resize: Shorter side before the centre crop, pixels; or height, width before it, whatever
-            the aspect ratio (squash); None squashes to `size` directly.
-        resample: Pillow's filter.
-        mean: RGB, in [0, 1].
-        std: RGB, in [0, 1].
-        crop_offset: How half an odd margin is rounded: `round` (torchvision, half to even) or
-            `floor` (transformers).
-        channels: `rgb`, or `grey` (one channel, ITU-R 601 luma).
-    """
-
-    size: tuple[int, int]
-    resize: int | tuple[int, int] | None
-    resample: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bicubic"
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    crop_offset: Literal["round", "floor"] = "round"
-    channels: Literal["rgb", "grey"] = "rgb"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """What a text plays in retrieval, where the model treats the two sides differently.
-
-    Attributes:
-        prompt: Text put before each item.
-        max_length: Longest sequence, tokens, if it differs from the row's.
-        marker: Token put after the first one, such as ColBERT's `[unused0]`.
-        fill: Token that fills shorter texts up to the longest length (ColBERT's queries: `[MASK]`).
-            Nothing attends to these tokens, but each gives a vector.
-        skip: Characters whose tokens give no vector, though others attend to them.
-    """
-
-    prompt: str = ""
-    max_length: int | None = None
-    marker: str = ""
-    fill: str = ""
-    skip: str = ""
-
-
-# Tokenizers that stand in two files: the one that a row names, and the one beside it.
-COMPANIONS: Mapping[str, str] = MappingProxyType({"vocab.json": "merges.txt"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPreprocess:
-    """How a text becomes token ids; overrides whatever the tokenizer file itself says.
-
-    Attributes:
-        max_length: Longest sequence, tokens, special tokens included; longer texts are cut.
-        tokenizer: Files in order of preference: `tokenizer.json`, a word-piece `vocab.txt`, a
-            SentencePiece `spm.model` or `spiece.model`, or `vocab.json` with `merges.txt` beside
-            it.
-        tokenizer_home: Where they lie, if not beside the weights.
-        lower: Lower-case and strip accents when the tokenizer is built from `vocab.txt`.
-        pad_id: Id that fills shorter sequences.
-        pad_to_max: Pad every text to `max_length` (CLIP) instead of to the batch's longest.
-        ending: Token that every text ends with; put there where the tokenizer does not do so.
-        clean: `none`, `lower` (each character), `clip` (its authors' cleaning: ftfy, HTML
-            entities, white space, lower case), or `canonical` (SigLIP's: lower case, no
-            punctuation, white space).
-        prompts: Stored prompts by name.
-        roles: `query` and `document`, where they differ.
-        default_role: Role taken when none is asked for.
-    """
-
-    max_length: int
-    tokenizer: tuple[str, ...] = ("tokenizer.json",)
-    tokenizer_home: WeightsSpec | None = None
-    lower: bool = True
-    pad_id: int = 0
-    pad_to_max: bool = False
-    ending: str = ""
-    clean: Literal["none", "lower", "clip", "canonical"] = "none"
-    prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
-    roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
-    default_role: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioPreprocess:
-    """How a sound becomes samples `(S,)`, or a log-mel spectrogram `(M, F)`, both float32.
-
-    Channels are averaged; another rate is resampled by soxr's HQ filter: linear phase, flat up to
-    91 percent of the lower Nyquist frequency.
-
-    Attributes:
-        rate: Hz.
-        features: `waveform`, or `log_mel` (Whisper's: power, Slaney's mel scale, eight decades at
-            most below the loudest).
-        shortest: Samples; less is refused.
-        longest: Samples; more is refused, unless every sound is brought to `length`.
-        length: Samples that every sound is cut or padded with silence to; None keeps each as it is.
-        normalize: Whether each sound is brought to a mean of 0 and a variance of 1.
-        window: Samples of a Fourier transform.
-        hop: Samples from one spectrum to the next.
-        mels: Bands of a spectrogram.
-    """
-
-    rate: int = 16_000
-    features: Literal["waveform", "log_mel"] = "waveform"
-    shortest: int = 1
-    longest: int = 600 * 16_000
-    length: int | None = None
-    normalize: bool = False
-    window: int = 400
-    hop: int = 160
-    mels: int = 80
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordPreprocess:
-    """How a text becomes rows of a table of words, for networks that know words alone.
-
-    Words are what white space separates. A word is one row; or, with `ngrams`, its own row, if it
-    has one, and those of the character sequences in it, by their hashes.
-
-    Attributes:
-        max_length: Longest text, known words; longer texts are cut.
-        vocabulary: Files of the words in order of preference; empty where the checkpoint itself
-            holds them, as `vocab.words` and `vocab.offsets`.
-        retry: Look for an unknown word again without punctuation at its ends, then in lower case.
-        pad_id: Row that fills shorter texts; the mask says where.
-        ngrams: Fewest and most characters of a sequence, boundary signs included; None: no rows but
-            those of words.
-        buckets: Rows that sequences share, after those of the words.
-    """
-
-    max_length: int
-    vocabulary: tuple[str, ...] = ()
-    retry: bool = True
-    pad_id: int = 0
-    ngrams: tuple[int, int] | None = None
-    buckets: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermPreprocess:
-    """How a text becomes terms and how often each comes, for encoders that are fitted.
-
-    Attributes:
-        pattern: Regular expression of a term, after lower-casing.
-        vocabulary: File of the terms that were kept when it was fitted; empty before.
-    """
-
-    pattern: str = r"\b\w\w+\b"
-    vocabulary: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeypointPreprocess:
-    """How an image becomes descriptors of its keypoints `(N, 128)` float32: OpenCV's SIFT, in grey.
-
-    Attributes:
-        longest: Longer side, pixels; a larger image is shrunk.
-        most: Keypoints, the strongest first.
-        root: Whether each descriptor is scaled to unit sum and the square root taken (RootSIFT).
-    """
-
-    longest: int = 1024
-    most: int = 1000
-    root: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoPreprocess:
-    """How a clip becomes pixels `(T, 3, H, W)` float32.
-
-    Attributes:
-        frame: What is done with each frame.
-        frames: Most that are kept, spread evenly over the clip; a shorter clip keeps all.
-        multiple: Frames that a token spans; the last one is repeated to fill up.
-    """
-
-    frame: ImagePreprocess
-    frames: int
-    multiple: int = 1
-
-
-Preprocess = (
-    ImagePreprocess
-    | VideoPreprocess
-    | TextPreprocess
-    | AudioPreprocess
-    | WordPreprocess
-    | TermPreprocess
-    | KeypointPreprocess
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
