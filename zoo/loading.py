@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,19 +71,67 @@ def load_row(
         fetched = fetch_weights(spec.weights, progress=bool(progress))
         checkpoint = open_checkpoint(fetched.weights, fetched.parts)
         module = load_module(spec, checkpoint, dtype=kind, device=target)
-    tokenizer = None  # random weights take a stand-in: they need no network
-    if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
-        tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=bool(progress))
-    if fetched is not None and isinstance(spec.preprocess, TermPreprocess):
-        tokenizer = fetch_first(fetched.pinned(spec.weights), (spec.preprocess.vocabulary,))
-    if fetched is not None and isinstance(spec.preprocess, WordPreprocess):
-        tokenizer = _vocabulary(spec, spec.preprocess, fetched, progress=bool(progress))
     return Encoder(
         spec,
-        preprocessor=preprocessor_for(spec, tokenizer),
+        preprocessor=_preprocessor(spec, fetched, progress=bool(progress)),
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A row whose checkpoint fits, of which no tensor has been read.
+
+    Attributes:
+        module: Its network on the meta device, in evaluation mode.
+        checkpoint: Its files.
+        plan: Where each tensor of the network comes from.
+        preprocessor: Of the row.
+    """
+
+    module: nn.Module
+    checkpoint: Checkpoint
+    plan: Plan
+    preprocessor: Preprocessor
+
+    def carry_out(self, assignment: Assignment) -> list[Tensor]:
+        """Return the tensors that a step of the plan makes, in the dtype of the file."""
+        return _apply(assignment, [self.checkpoint.tensor(name) for name in assignment.sources])
+
+
+def open_row(
+    spec: ModelSpec, *, weights: str | Path | None = None, progress: Progress = True
+) -> Unread:
+    """Open the checkpoint of one row, to read single tensors of it; arguments as for `load_row`.
+
+    Raises:
+        WeightsError: Files cannot be fetched or verified, or do not fit.
+    """
+    if weights is not None:
+        spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
+    fetched = fetch_weights(spec.weights, progress=bool(progress))
+    checkpoint = open_checkpoint(fetched.weights, fetched.parts)
+    module, plan = _planned(spec, checkpoint)
+    _tie(module, plan)
+    return Unread(
+        module=module.eval(),
+        checkpoint=checkpoint,
+        plan=plan,
+        preprocessor=_preprocessor(spec, fetched, progress=bool(progress)),
+    )
+
+
+def _preprocessor(spec: ModelSpec, fetched: Fetched | None, *, progress: bool) -> Preprocessor:
+    """Return a row's preprocessor; random weights take a stand-in: they need no network."""
+    tokenizer = None
+    if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
+        tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=progress)
+    if fetched is not None and isinstance(spec.preprocess, TermPreprocess):
+        tokenizer = fetch_first(fetched.pinned(spec.weights), (spec.preprocess.vocabulary,))
+    if fetched is not None and isinstance(spec.preprocess, WordPreprocess):
+        tokenizer = _vocabulary(spec, spec.preprocess, fetched, progress=progress)
+    return preprocessor_for(spec, tokenizer)
 
 
 def fitted_parts(
@@ -131,11 +179,8 @@ def load_module(
     """
     if spec.opaque:
         return _load_opaque(spec, checkpoint, dtype=dtype, device=device)
-    with on_meta():
-        module = spec.config.build()
+    module, plan = _planned(spec, checkpoint)
     state = module.state_dict()
-    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    plan = make_plan(spec.family.keymaps, checkpoint.header, wanted)
     tensors = {
         name: tensor.to(device, dtype if state[name].is_floating_point() else state[name].dtype)
         for name, tensor in read_tensors(plan, checkpoint).items()
@@ -144,6 +189,14 @@ def load_module(
     module.load_state_dict({**tensors, **tied}, strict=True, assign=True)
     _tie(module, plan)
     return finish(module, device)
+
+
+def _planned(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[nn.Module, Plan]:
+    """Return the row's network on the meta device, and where its tensors come from."""
+    with on_meta():
+        module = spec.config.build()
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    return module, make_plan(spec.family.keymaps, checkpoint.header, wanted)
 
 
 def _load_opaque(

@@ -93,18 +93,24 @@ class PlainAttention(nn.Module):
 
 
 @contextmanager
-def plain_attention(module: nn.Module) -> Iterator[None]:
-    """Put PlainAttention in the place of every SelfAttention of a module, for a while."""
+def plain_attention(module: nn.Module) -> Iterator[dict[str, SelfAttention]]:
+    """Put PlainAttention in the place of every SelfAttention of a module, for a while.
+
+    Yields:
+        Name of each place to what stood there.
+    """
     places = [
         (parent, name, child)
         for parent in module.modules()
         for name, child in parent.named_children()
         if isinstance(child, SelfAttention)
     ]
+    replaced = {name: child for name, child in module.named_modules()
+                if isinstance(child, SelfAttention)}  # fmt: skip
     for parent, name, child in places:
         setattr(parent, name, PlainAttention(child))
     try:
-        yield
+        yield replaced
     finally:
         for parent, name, child in places:
             setattr(parent, name, child)
