@@ -1,126 +1,136 @@
-"""What has been shown of each row, by running it now: `python -m benchmarks.coverage [NAMES...]`.
+"""What has been shown of each row, by running it: `python -m benchmarks.coverage [--only PATTERN]`.
 
 Results go to model_cards/results.json, from which cards read them, a row at a time: a run that is
 cut short goes on where it stopped. A row is run again when a version of what runs it has changed,
-or with --again. Nothing here is written by hand; what was not run says why.
+or with --again. Rows run in worker processes, a new one after some rows, since the libraries keep
+memory. Nothing here is written by hand; what was not run says why.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-import traceback
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
 import click
-import torch
 
-from tests.comparisons import compare
-from tests.mutations.exports import judged
-from tests.reference import FLOAT32, FLOAT64
-from tests.tiny_rows import tiny
-from zoo.cards.results import Check, RowResults, read_results, write_results
-from zoo.cli.output import table
+from benchmarks.coverage_table import markdown
+from zoo.cards.results import RowResults, read_results, write_results
 from zoo.records import to_plain
 from zoo.registry import default_registry
 from zoo.spec import ModelSpec
 
 CARDS = Path("model_cards")
-BOUNDS = {"float64": FLOAT64, "float32": FLOAT32}
-PACKAGES = ("encoder-zoo", "torch", "onnx", "onnxruntime", "numpy")
+TABLE = Path("docs/coverage.md")
+PACKAGES = ("encoder-zoo", "torch", "onnx", "onnxruntime", "tensorrt-rtx", "numpy")
+ROWS_A_WORKER = 25
 
 
-def checks(row: ModelSpec) -> tuple[str, tuple[Check, ...]]:
-    """Run all that can be run of a row; return the reference and the checks."""
-    found: list[Check] = []
-    reference = ""
-    try:
-        comparison = compare(row)
-    except Exception as error:  # one broken comparison must not end an hour's run
-        found += [_no(f"{dtype} error", _words(error)) for dtype in BOUNDS]
+def versions() -> dict[str, str]:
+    """Return the versions of what runs the checks."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def pending(rows: Sequence[ModelSpec], *, again: bool = False) -> list[ModelSpec]:
+    """Return the rows without results of these versions."""
+    stored, now = read_results(CARDS), versions()
+    done = {name for name, own in stored.items() if own.checks and dict(own.versions) == now}
+    return [row for row in rows if again or row.name not in done]
+
+
+def run_row(row: ModelSpec) -> RowResults:
+    """Run and store all checks of a row; graphs of an equal tiny row are not made again."""
+    from benchmarks.coverage_checks import graph_checks, graph_key, reference_checks
+
+    start = time.process_time()
+    reference, checks = reference_checks(row)
+    stored = read_results(CARDS)
+    twin = _twin(row, stored, graph_key(row))
+    if twin:
+        own = {check.name for check in checks}
+        graphs = tuple(check for check in stored[twin].checks if check.name not in own)
     else:
-        if comparison is None:
-            why = f"no comparison is registered for the family {row.family.name}"
-            found += [_no(f"{dtype} error", why) for dtype in BOUNDS]
-        else:
-            reference = comparison.library
-            found += [
-                Check(
-                    name=f"{dtype} error",
-                    outcome="yes" if error <= BOUNDS[dtype] else "no",
-                    detail=f"{error:.1e}",
-                )
-                for dtype, error in comparison.errors.items()
-            ]
-    found.append(_attempt("ONNX parity", lambda: _onnx(row)))
-    return reference, tuple(found)
+        graphs = graph_checks(row)
+    stored = read_results(CARDS)  # anew: others may have written meanwhile
+    results = replace(
+        stored.get(row.name, RowResults()),
+        reference=reference,
+        checks=(*checks, *graphs),
+        versions=versions(),
+        seconds=round(time.process_time() - start, 1),
+        graphs_of=twin,
+    )
+    write_results(CARDS, {**stored, row.name: results})
+    return results
 
 
-def _onnx(row: ModelSpec) -> Check:
-    if row.export != "torch":
-        return _no("ONNX parity", f"its export is {row.export}")
-    with tempfile.TemporaryDirectory() as folder:
-        result = judged(tiny(row), 0, Path(folder))
-    if result["verdict"] != "passed":
-        return _no("ONNX parity", str(result["line"]))
-    used = max(share for *_, share in result["ratios"])
-    return Check(name="ONNX parity", outcome="yes", detail=f"tiny, {used:.2f} of its limits")
+def _twin(row: ModelSpec, stored: Mapping[str, RowResults], key: str) -> str:
+    """Return a row that was run with these versions on the same tiny configuration, if any."""
+    from benchmarks.coverage_checks import graph_key
+
+    now = versions()
+    for other in default_registry() if key else ():
+        own = stored.get(other.name, RowResults())
+        if other.name == row.name or own.graphs_of or not own.checks or dict(own.versions) != now:
+            continue
+        if graph_key(other) == key:
+            return other.name
+    return ""
 
 
-def _attempt(name: str, run: Callable[[], Check]) -> Check:
-    try:
-        return run()
-    except Exception as error:  # as above
-        traceback.print_exc()
-        return _no(name, _words(error))
-
-
-def _no(name: str, why: str) -> Check:
-    return Check(name=name, outcome="no", detail=why)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:200]
-
-
-def shown(results: Mapping[str, RowResults]) -> str:
-    """Return all results as a table."""
-    names = list(dict.fromkeys(c.name for found in results.values() for c in found.checks))
-    lines = []
-    for row, found in results.items():
-        cells = {check.name: f"{check.outcome}: {check.detail}" for check in found.checks}
-        lines.append((row, found.reference or "-", *(cells.get(name, "-") for name in names)))
-    return table(("row", "reference", *names), lines)
+def run_in_workers(names: Sequence[str]) -> None:
+    """Run rows in one process after another; a row at which one ends early is left out."""
+    left = list(names)
+    while left:
+        chunk, left = left[:ROWS_A_WORKER], left[ROWS_A_WORKER:]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.coverage", "--here"]
+        ended = subprocess.run([*command, *(f"--only={name}" for name in chunk)], check=False)
+        if ended.returncode:
+            over = [row.name for row in pending([default_registry().row(name) for name in chunk])]
+            click.echo(f"A worker ended with {ended.returncode} at {over[:1]}.", err=True)
+            left = [*over[1:], *left]
 
 
 @click.command()
-@click.argument("names", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="The results as JSON.")
+@click.option("--only", multiple=True, default=("*",), help="Rows of these names or patterns.")
 @click.option("--again", is_flag=True, help="Run what has been run with these versions too.")
-def main(names: tuple[str, ...], as_json: bool, again: bool) -> None:
-    """Run the checks of the rows NAMES, by default of all, and print what was found."""
-    torch.set_num_threads(1)
-    registry = default_registry()
-    rows = [registry.row(name) for name in names] if names else list(registry)
-    versions = {package: version(package) for package in PACKAGES}
-    for row in rows:
-        stored = read_results(CARDS)  # read anew: others may have written cards meanwhile
-        own = stored.get(row.name, RowResults())
-        if own.checks and dict(own.versions) == versions and not again:
-            continue
-        click.echo(row.name, err=True)
-        reference, found = checks(row)
-        own = replace(own, reference=reference, checks=found, versions=versions)
-        write_results(CARDS, {**stored, row.name: own})
-    stored = read_results(CARDS)
-    chosen = {row.name: stored[row.name] for row in rows}
-    if as_json:
-        click.echo(json.dumps({name: to_plain(found) for name, found in chosen.items()}, indent=1))
+@click.option("--here", is_flag=True, help="Run in this process, not in workers.")
+@click.option("--table", "as_table", is_flag=True, help="Write docs/coverage.md and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def main(only: tuple[str, ...], again: bool, here: bool, as_table: bool, as_json: bool) -> None:
+    """Run the checks of the rows that have no results yet, and store what was found."""
+    every = list(default_registry())
+    if as_table:
+        TABLE.write_text(markdown(every, read_results(CARDS)), encoding="utf-8")
+        return
+    rows = [row for row in every if any(fnmatchcase(row.name, pattern) for pattern in only)]
+    todo = pending(rows, again=again)
+    if here:
+        _run_here(todo)
     else:
-        click.echo(shown(chosen))
+        run_in_workers([row.name for row in todo])
+    if as_json:
+        stored = read_results(CARDS)
+        chosen = {row.name: to_plain(stored[row.name]) for row in rows if row.name in stored}
+        click.echo(json.dumps(chosen, indent=1))
+
+
+def _run_here(rows: Sequence[ModelSpec]) -> None:
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for row in rows:
+        found = run_row(row)
+        refused = [check.name for check in found.checks if check.outcome == "no"]
+        click.echo(f"{row.name}  {found.seconds} s  no: {', '.join(refused) or 'none'}", err=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from zoo.errors import InputError
 from zoo.keys import make_plan
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.runtime.onnx import OnnxBackend
-from zoo.spec import ImagePreprocess
+from zoo.spec import ImagePreprocess, ModelSpec
 from zoo_export.binding import profile_for
 from zoo_export.build import build_bundle
 from zoo_vision.autoencoder_config import AutoencoderConfig
@@ -185,8 +185,8 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 # Full size
 
 
-def test_diffusers_tensors_at_full_size_are_covered_both_ways() -> None:
-    row = ROWS[0]
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_diffusers_tensors_at_full_size_are_covered_both_ways(row: ModelSpec) -> None:
     assert isinstance(row.config, AutoencoderConfig)
     with torch.device("meta"):
         reference = diffusers_vae(row.config)
@@ -205,8 +205,9 @@ def test_diffusers_tensors_at_full_size_are_covered_both_ways() -> None:
 # Pixels
 
 
-def test_pixels_are_those_of_diffusers_processor() -> None:
-    recipe = ROWS[0].preprocess
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_pixels_are_those_of_diffusers_processor(row: ModelSpec) -> None:
+    recipe = row.preprocess
     assert isinstance(recipe, ImagePreprocess)
     photo = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import zoo
-from tests.bert_references import edit_json, kind, reference_config
-from tests.reference import FLOAT32, FLOAT64, make_live, relative_error
+from tests.bert_references import edit_json
+from tests.colbert_reference import (
+    BODY,
+    DOCUMENTS,
+    QUERIES,
+    WIDTH,
+    expected,
+    save,
+)
+from tests.reference import FLOAT32, FLOAT64, relative_error
 from tests.test_bert_rows import reference_header
 from tests.tiny_rows import tiny_row
 from zoo.encoder import Encoder
@@ -26,42 +33,12 @@ from zoo.spec import TextPreprocess
 from zoo_text.configs import BertConfig
 from zoo_text.families.colbert import MODELS, several
 
-BODY = BertConfig(vocab=96, width=32, depth=2, heads=4, hidden=64, max_positions=48)
-WIDTH = 8
-METADATA = {
-    "dim": WIDTH, "query_maxlen": 12, "doc_maxlen": 20, "mask_punctuation": True,
-    "attend_to_mask_tokens": False, "query_token_id": "[unused0]", "doc_token_id": "[unused1]",
-    "similarity": "cosine",
-}  # fmt: skip
-QUERIES = ["a bad cab", "face?", "", "the dog bed " * 9, "fade, jade! g"]
-DOCUMENTS = ["a b. c, d!", "q r s t u " * 9, "...", "", "face (fade) - jade", "[SEP] a [MASK] b"]
 ROWS = {row.name: row for row in MODELS}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A tiny live ColBERT as its authors save it."""
-    from transformers import BertTokenizer
-
-    body = make_live(kind("bert").bare(reference_config("bert", BODY)))
-    weight = torch.randn(WIDTH, 32, generator=torch.Generator().manual_seed(3)) * 32**-0.5
-    path = tmp_path / "colbert"
-    body.save_pretrained(path)  # type: ignore[operator]  # a transformers model
-    tensors = load_file(path / "model.safetensors")
-    save_file(
-        {"linear.weight": weight, **{f"bert.{key}": value for key, value in tensors.items()}},
-        path / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-    edit_json(path / "config.json", architectures=["HF_ColBERT"])
-    (path / "artifact.metadata").write_text(json.dumps(METADATA))
-    letters = "abcdefghijklmnopqrstu"
-    words = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
-             *string.punctuation, *letters, *(f"##{c}" for c in letters)]  # fmt: skip
-    assert len(words) <= BODY.vocab
-    (path / "vocab.txt").write_text("\n".join(words) + "\n")
-    BertTokenizer.from_pretrained(path).save_pretrained(path)
-    return path
+    return save(tmp_path / "colbert")
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Encoder:
@@ -104,22 +81,15 @@ def test_scores_equal_the_reference(folder: Path, theirs: Any) -> None:
 def test_in_float64_it_equals_bert_projected_and_scaled(folder: Path) -> None:
     encoder = load(folder, torch.float64)
     batch = encoder.preprocess(DOCUMENTS, role="document")
-    tensors = load_file(folder / "model.safetensors")
-    body = kind("bert").bare(reference_config("bert", BODY)).double().eval()
-    body.load_state_dict({key.removeprefix("bert."): value.double()
-                          for key, value in tensors.items() if key != "linear.weight"})  # fmt: skip
 
     with torch.no_grad():
-        tokens = body(
-            torch.from_numpy(batch["input_ids"]), torch.from_numpy(batch["attention_mask"])
-        ).last_hidden_state
         out = encoder(batch)
-    expected = torch.nn.functional.normalize(tokens @ tensors["linear.weight"].double().T, dim=-1)
+    truth = expected(folder, batch, torch.float64)
     kept = torch.from_numpy(batch["vector_mask"])[..., None]
 
     assert out.pooled is None
     assert out.mask is not None
-    assert relative_error(out.tokens, expected * kept) <= FLOAT64
+    assert relative_error(out.tokens, truth * kept) <= FLOAT64
     assert torch.equal(out.mask, kept[..., 0].bool())
 
 

@@ -7,24 +7,39 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import coverage
-from tests.comparisons import compare
+from benchmarks import coverage, coverage_checks
+from benchmarks.coverage_table import LABELS, markdown
+from tests import shown
+from tests.comparisons import compare, comparison_of
 from tests.reference import FLOAT32, FLOAT64
-from zoo.cards.results import read_results
+from zoo.cards.results import RowResults, read_results
 from zoo.registry import default_registry
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gensim"),
+    pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning"),
+]
 
 
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty folder for results, where no graph is exported."""
+    """Return an empty folder for results."""
     monkeypatch.setattr(coverage, "CARDS", tmp_path)
-    monkeypatch.setattr(
-        coverage, "judged", lambda *_: {"verdict": "passed", "line": "", "ratios": [(9, 1.0, 0.5)]}
-    )
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["vit-b16", "resnet-18", "electra-small"])
+def run(*names: str) -> str:
+    """Run rows in this process; returns what was printed."""
+    ran = CliRunner().invoke(coverage.main, ["--here", *(f"--only={name}" for name in names)])
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vit-b16", "swin-t", "resnet-18", "clip-b16-text", "siglip2-b16-image", "electra-small",
+     "colbertv2", "xlnet-base-cased", "hubert-base", "glove-6b-50", "lsa"],
+)  # fmt: skip
 def test_a_comparison_with_the_reference_agrees_to_rounding(name: str) -> None:
     found = compare(default_registry().row(name))
 
@@ -33,29 +48,82 @@ def test_a_comparison_with_the_reference_agrees_to_rounding(name: str) -> None:
     assert found.errors["float32"] <= FLOAT32
 
 
-def test_what_was_not_compared_says_why(cards: Path) -> None:
-    ran = CliRunner().invoke(coverage.main, ["hog"])
+def test_two_rows_of_one_tiny_configuration_share_their_graphs(cards: Path) -> None:
+    run("vit-s16", "vit-t16")
 
-    checks = {check.name: check for check in read_results(cards)["hog"].checks}
-    assert ran.exit_code == 0, ran.output
-    assert checks["float64 error"].outcome == "no"
-    assert "no comparison is registered for the family hog" in ran.output
-    assert checks["ONNX parity"].detail == "tiny, 0.50 of its limits"
+    first, second = read_results(cards).values()
+    assert first.reference.startswith("timm ")
+    assert [check.name for check in first.checks] == list(LABELS)
+    assert {check.outcome for check in first.checks} == {"yes"}
+    details = {check.name: check.detail for check in first.checks}
+    assert "dB" in details["ONNX parity float32"]
+    assert details["ONNX parity float16"].endswith("emulated")
+    assert details["TensorRT-RTX float16"].startswith("one engine for sm_80, sm_86, sm_89, sm_120")
+    assert (first.graphs_of, second.graphs_of) == ("", "vit-s16")
+    assert second.checks[4:] == first.checks[4:]
+    assert first.seconds > second.seconds > 0
+
+
+def test_what_was_not_shown_says_why(cards: Path) -> None:
+    run("sift-vlad")
+
+    checks = {check.name: check for check in read_results(cards)["sift-vlad"].checks}
+    assert [checks[name].outcome for name in LABELS] == [*["no"] * 3, "yes", *["no"] * 4]
+    assert "NumPy" in checks["float64 error"].detail
+    assert checks["full-size keys"].detail == "it has no file of weights"
+    assert "`algebra`" in checks["ONNX parity float32"].detail
 
 
 def test_a_run_goes_on_where_it_stopped_and_after_a_fault(
     cards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    CliRunner().invoke(coverage.main, ["hog"])
+    run("sift")
     tried: list[str] = []
 
-    def broken(row: object, *_: object) -> object:
+    def broken(row: object, *_: object, **__: object) -> object:
         tried.append(row.name)  # type: ignore[attr-defined]
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(coverage, "judged", broken)
-    ran = CliRunner().invoke(coverage.main, ["hog", "glove-6b-50"])
+    monkeypatch.setattr(coverage_checks, "build_bundle", broken)
+    run("sift", "glove-6b-50")
 
-    assert ran.exit_code == 0
-    assert tried == ["glove-6b-50"]
-    assert read_results(cards)["glove-6b-50"].checks[-1].detail == "RuntimeError: no memory"
+    assert tried == ["glove-6b-50"] * 2
+    checks = {check.name: check for check in read_results(cards)["glove-6b-50"].checks}
+    assert checks["float64 error"].outcome == "yes"
+    assert checks["ONNX parity float32"].detail == "RuntimeError: no memory"
+    assert checks["TensorRT-RTX float32"].detail == "no float32 graph passed"
+
+
+def test_a_test_that_fails_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("name", ["hog", "vit-t16"])
+    def wrong(name: str) -> None:
+        assert name == "hog", "an expected key is missing"
+
+    monkeypatch.setattr(shown, "FULL_SIZE", (wrong,))
+    _, checks = coverage_checks.reference_checks(default_registry().row("vit-t16"))
+
+    keys = next(check for check in checks if check.name == "full-size keys")
+    assert keys.outcome == "no"
+    assert "an expected key is missing" in keys.detail
+
+
+def test_every_row_with_a_file_is_named_by_a_test_of_its_keys() -> None:
+    without = [
+        row.name
+        for row in default_registry()
+        if row.params and not any(list(shown.cases(test, row)) for test in shown.FULL_SIZE)
+    ]
+
+    assert without == []
+
+
+def test_every_family_is_held_against_a_library() -> None:
+    assert [row.name for row in default_registry() if comparison_of(row) is None] == []
+
+
+def test_rows_that_were_not_run_are_listed() -> None:
+    rows = [default_registry().row(name) for name in ("hog", "tfidf")]
+
+    page = markdown(rows, {"hog": RowResults(checks=(), reference="")})
+
+    assert "Rows not run: hog, tfidf." in page

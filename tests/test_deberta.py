@@ -110,9 +110,8 @@ def test_a_pickle_in_half_precision_is_computed_in_full(tmp_path: Path) -> None:
     assert relative_error(*found) <= FLOAT64
 
 
-@pytest.fixture(scope="module")
-def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SentencePiece model with DeBERTa's special pieces, made by its own library."""
+def save_pieces(folder: Path) -> Path:
+    """Train a SentencePiece model with DeBERTa's special pieces by its own library."""
     made = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text.replace("\0", "") for text in NASTY * 5]),
@@ -132,9 +131,14 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_sentence_length=10000,
         minloglevel=2,
     )
-    path = tmp_path_factory.mktemp("pieces") / "spm.model"
+    path = folder / "spm.model"
     path.write_bytes(made.getvalue())
     return path
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_pieces(tmp_path_factory.mktemp("pieces"))
 
 
 def ids_of(path: Path, texts: list[str], max_length: int = 4096) -> list[Any]:

@@ -79,6 +79,12 @@ def timm_model(config: ViTConfig, **options: Any) -> Eva:
     return model
 
 
+def exact_periods(model: Eva, config: ViTConfig, dtype: torch.dtype) -> None:
+    """Compute timm's periods anew in a dtype; it keeps them in float32."""
+    exponents = 2 * torch.arange(config.width // config.heads // 4, dtype=dtype)
+    model.rope.periods = 100.0 ** (exponents / (config.width // config.heads // 2))
+
+
 def transformers_config(config: ViTConfig) -> Any:
     return transformers.DINOv3ViTConfig(
         hidden_size=config.width,
@@ -123,9 +129,7 @@ def test_a_file_of_timm_gives_timms_numbers(
     row = small_row(name, qkv_bias=qkv_bias)
     config = config_of(row)
     reference = timm_model(config).to(dtype).eval()
-    # timm keeps its periods in float32
-    exponents = 2 * torch.arange(config.width // config.heads // 4, dtype=dtype)
-    reference.rope.periods = 100.0 ** (exponents / (config.width // config.heads // 2))
+    exact_periods(reference, config, dtype)
     blocks = record(reference.blocks)
     pixels = noise(size, dtype)
     sequence = reference.forward_features(pixels)

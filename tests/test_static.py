@@ -67,8 +67,8 @@ def row_of(name: str, vocab: int, width: int = 8, **recipe: Any) -> ModelSpec:
 # GloVe, as sentence-transformers has it
 
 
-@pytest.fixture
-def sentence_bert(tmp_path: Path) -> tuple[Any, Path]:
+def saved_average(folder: Path) -> Any:
+    """Save a mean of word vectors as the published folder has it; returns the library's model."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, WordEmbeddings
     from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
@@ -78,13 +78,18 @@ def sentence_bert(tmp_path: Path) -> tuple[Any, Path]:
     table = torch.randn(len(words), 8, generator=torch.Generator().manual_seed(0))
     embeddings = WordEmbeddings(tokenizer, table.numpy())
     model = SentenceTransformer(modules=[embeddings, Pooling(8)], device="cpu")
-    model.save(str(tmp_path))
+    model.save(str(folder))
     # today it saves the first module at the top; the published folder has it in one of its own
-    folder = tmp_path / "0_WordEmbeddings"
-    folder.mkdir()
+    inner = folder / "0_WordEmbeddings"
+    inner.mkdir()
     for name in ("model.safetensors", "whitespacetokenizer_config.json"):
-        (tmp_path / name).rename(folder / name)
-    return model, tmp_path
+        (folder / name).rename(inner / name)
+    return model
+
+
+@pytest.fixture
+def sentence_bert(tmp_path: Path) -> tuple[Any, Path]:
+    return saved_average(tmp_path), tmp_path
 
 
 def test_glove_equals_sentence_transformers(sentence_bert: tuple[Any, Path]) -> None:

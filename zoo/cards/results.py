@@ -40,12 +40,17 @@ class RowResults:
         reference: Library and version that it was held against.
         checks: What was run.
         versions: Of what ran it.
+        seconds: Processor time of the run.
+        graphs_of: Row whose graphs and engines were judged, where its tiny configuration is the
+            same; empty if the row's own.
         measured: Numbers of the network.
     """
 
     reference: str = ""
     checks: tuple[Check, ...] = ()
     versions: Mapping[str, str] = field(default_factory=lambda: NONE)
+    seconds: float = 0.0
+    graphs_of: str = ""
     measured: Measured | None = None
 
 
