@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from benchmarks.coverage_table import LABELS, markdown
 from tests import shown
 from tests.comparisons import compare, comparison_of
 from tests.reference import FLOAT32, FLOAT64
-from zoo.cards.results import RowResults, read_results
+from zoo.cards.results import RowResults, read_results, write_results
 from zoo.registry import default_registry
 
 pytestmark = [
@@ -92,6 +93,21 @@ def test_a_run_goes_on_where_it_stopped_and_after_a_fault(
     assert checks["float64 error"].outcome == "yes"
     assert checks["ONNX parity float32"].detail == "RuntimeError: no memory"
     assert checks["TensorRT-RTX float32"].detail == "no float32 graph passed"
+
+
+def test_what_was_run_is_run_again_when_asked_for(cards: Path) -> None:
+    run("sift-vlad")
+    stored = read_results(cards)["sift-vlad"]
+    write_results(cards, {"sift-vlad": replace(stored, reference="another")})
+
+    run("sift-vlad")
+    assert read_results(cards)["sift-vlad"].reference == "another"
+    CliRunner().invoke(coverage.main, ["--here", "--again", "--only=sift-*"])
+
+    assert read_results(cards)["sift-vlad"].reference == stored.reference
+    assert [check.name for check in read_results(cards)["sift-vlad"].checks] == [
+        check.name for check in stored.checks
+    ]
 
 
 def test_a_test_that_fails_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
