@@ -68,5 +68,9 @@ def wheel(folder: Path, distribution: str, code: str | None, *, entry: str = "")
 
 def install(wheels: list[Path], target: Path) -> None:
     """Install wheels into a folder, as pip does."""
-    words = ["install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--target", str(target)]
-    subprocess.run([sys.executable, "-m", "pip", *words, *wheels], check=True, timeout=300)
+    words = ["install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", *words, "--target", str(target), *wheels],
+        check=True,
+        timeout=300,
+    )

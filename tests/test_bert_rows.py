@@ -1,4 +1,4 @@
-"""Every row with BERT's network: full-size coverage without memory, and the traps of its checkpoint."""
+"""Every row with BERT's network: full-size coverage without memory, and its checkpoint's traps."""
 
 from __future__ import annotations
 

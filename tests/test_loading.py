@@ -215,8 +215,8 @@ def test_a_row_without_weights_needs_none() -> None:
 
 
 def test_another_backend_is_not_pretended() -> None:
-    with pytest.raises(OptionError, match=r"no backend 'tensorrt'\. There are eager, compile, onnx"):
-        zoo.load("hog", backend="tensorrt")
+    with pytest.raises(OptionError, match=r"no backend 'jax'\. There are eager, compile, onnx"):
+        zoo.load("hog", backend="jax")
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float99", torch.int64])
