@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks import coverage, coverage_checks
 from benchmarks.coverage_table import LABELS, markdown
-from tests import shown
+from tests import preprocessing, shown
 from tests.comparisons import compare, comparison_of
 from tests.reference import FLOAT32, FLOAT64
 from zoo.cards.results import RowResults, read_results, write_results
@@ -108,6 +108,16 @@ def test_what_was_run_is_run_again_when_asked_for(cards: Path) -> None:
     assert [check.name for check in read_results(cards)["sift-vlad"].checks] == [
         check.name for check in stored.checks
     ]
+
+
+def test_a_text_tower_is_not_shown_by_the_pixels_of_its_joint_space() -> None:
+    image, text = (
+        preprocessing.parity(default_registry().row(f"clip-b16-{side}"))
+        for side in ("image", "text")
+    )
+
+    assert "pixels are bit equal to open clips" in image
+    assert text.startswith("open_clip's tokens")
 
 
 def test_a_test_that_fails_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
