@@ -99,6 +99,10 @@ class Unread:
         """Return the tensors that a step of the plan makes, in the dtype of the file."""
         return _apply(assignment, [self.checkpoint.tensor(name) for name in assignment.sources])
 
+    def load(self, spec: ModelSpec) -> nn.Module:
+        """Return the row's network in float32 on the processor, with all its tensors."""
+        return load_module(spec, self.checkpoint, dtype=torch.float32, device=torch.device("cpu"))
+
 
 def open_row(
     spec: ModelSpec, *, weights: str | Path | None = None, progress: Progress = True

@@ -1,4 +1,4 @@
-"""What this machine is: processor, GPUs and their clocks. No torch."""
+"""What this machine is: processor, memory, GPUs and their clocks. No torch."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Return the bytes that processes may still take, or None if this system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("MemAvailable:"):  # caches of files make way
+            return int(line.split()[1]) * 1024
+    if "SC_AVPHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return None
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def gpus() -> tuple[GpuState, ...]:

@@ -28,8 +28,12 @@ from zoo_export.parity.repro import write_repros
 from zoo_export.parity.taps import Boundary, Values
 from zoo_export.provenance import toolchain
 from zoo_export.readme import readme
+from zoo_export.small import with_tiny
 
 REJECTED = ".rejected"
+# Bytes a parameter that a gate holds beside its oracle: the network, and the copy of the weights
+# that a runtime lays out for its products.
+IN_FLOAT32 = 2 * 4
 REPRO = "repro"  # in the folder of a graph that was refused
 
 
@@ -89,6 +93,7 @@ def build_bundle(
     thorough: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    streamed: bool | None = None,
     target: Target | None = None,
     options: EngineOptions = EngineOptions(),  # noqa: B008  frozen
 ) -> Built:
@@ -108,6 +113,8 @@ def build_bundle(
         thorough: Whether the gate runs its costliest cases too.
         overwrite: Whether a bundle that is there already is replaced.
         progress: Whether downloads show a bar.
+        streamed: Whether weights are read from the checkpoint as they are written, and never held;
+            by default where they would take much of the free memory.
         target: What makes an engine of the graph; None for the graph alone.
         options: Of the engine.
 
@@ -134,6 +141,7 @@ def build_bundle(
             weights=weights,
             seed=seed,
             progress=progress,
+            streamed=streamed,
             clock=clock,
         )
         draft = _judged(draft, thorough=thorough)
@@ -163,9 +171,13 @@ def build_bundle(
 
 def _judged(draft: Draft, *, thorough: bool) -> Draft:
     """Hold the float32 graph against the network."""
-    put_off = deferred(draft.row, draft.module)
+    unread = draft.unread
+    beside = 0 if unread is None else IN_FLOAT32 * draft.row.params
+    put_off = deferred(draft.row, draft.module, beside=beside)
     if put_off is not None:
-        return replace(draft, report=put_off)
+        return replace(draft, report=put_off if unread is None else with_tiny(draft.row, put_off))
+    if unread is not None:
+        draft = replace(draft, module=unread.load(draft.row))
     reference = prepare(
         draft.row,
         draft.module,

@@ -12,7 +12,7 @@ from torch import nn
 
 from zoo.backends.eager import EagerBackend
 from zoo.bundle import MODEL, TOKENIZER
-from zoo.loading import load_row
+from zoo.loading import Unread, load_row, open_row, random_module
 from zoo.manifest import Engine, Facts, Graph, Origin, PrecisionPlan
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.terms import TermPreprocessor
@@ -20,11 +20,13 @@ from zoo.preprocess.text import TextPreprocessor
 from zoo.preprocess.words import WordPreprocessor
 from zoo.records import to_plain
 from zoo.spec import ModelSpec
+from zoo.testing.shrink import tiny
 from zoo_export.binding import bind, fixed_axes
 from zoo_export.onnx import Exported, export_graph
 from zoo_export.parity import Profile, Report
 from zoo_export.parity.reference import Reference
 from zoo_export.provenance import OPSET, origin_of
+from zoo_export.streamed import reader, streams
 from zoo_export.tracing import choose_outputs
 
 
@@ -34,7 +36,7 @@ class Draft:
 
     Attributes:
         row: What is exported, bound to the profile.
-        module: Its network, in float32.
+        module: Its network, in float32; on the meta device until there is memory for it.
         preprocessor: Of the bound row.
         profile: Shapes that it is made for and proven on.
         folder: Where its files are written.
@@ -46,6 +48,7 @@ class Draft:
         report: What the last gate said, once there was one.
         plan: Which operators run in low precision, unless all are in float32.
         engine: What a target made of the graph, if one was asked for.
+        unread: Where the weights of a network on the meta device are.
     """
 
     row: ModelSpec
@@ -61,6 +64,7 @@ class Draft:
     report: Report | None = None
     plan: PrecisionPlan | None = None
     engine: Engine | None = None
+    unread: Unread | None = None
 
     @property
     def passed(self) -> bool:
@@ -96,6 +100,7 @@ def traced(
     weights: str | Path | None,
     seed: int,
     progress: bool,
+    streamed: bool | None,
     clock: Clock,
 ) -> Draft:
     """Load a network; write its graph in float32, and its tokenizer.
@@ -108,34 +113,45 @@ def traced(
         weights: As for `zoo.load`.
         seed: Of random weights.
         progress: Whether downloads show a bar.
+        streamed: Whether weights are read as they are written; None: if they are large.
         clock: Gets the laps `load` and `export`.
     """
     row = bind(row, profile)
-    encoder = load_row(row, weights=weights, seed=seed, progress=progress)
-    module = cast(EagerBackend, encoder.backend).module
-    chosen, mask = choose_outputs(row, module, outputs)
+    unread: Unread | None = None
+    if streams(row, weights, streamed):
+        unread = open_row(row, weights=weights, progress=progress)
+        module, preprocessor = unread.module, unread.preprocessor
+        small = tiny(row)  # gives the same outputs, and has numbers
+        chosen, mask = choose_outputs(small, random_module(small), outputs)
+    else:
+        encoder = load_row(row, weights=weights, seed=seed, progress=progress)
+        module, preprocessor = cast(EagerBackend, encoder.backend).module, encoder.preprocessor
+        chosen, mask = choose_outputs(row, module, outputs)
     facts, origin = facts_of(row, chosen), origin_of(row, weights, seed)
     clock.lap("load")
     exported = export_graph(
-        row, module, folder / MODEL, outputs=chosen, facts=_inscription(facts, origin)
+        row,
+        module,
+        folder / MODEL,
+        outputs=chosen,
+        facts=_inscription(facts, origin),
+        read=None if unread is None else reader(unread),
     )
-    if isinstance(
-        encoder.preprocessor, TextPreprocessor | WordPreprocessor | TermPreprocessor
-    ) and (
-        encoder.preprocessor.file
-    ):
-        encoder.preprocessor.save_tokenizer(folder / TOKENIZER)
+    takes_words = isinstance(preprocessor, TextPreprocessor | WordPreprocessor | TermPreprocessor)
+    if takes_words and preprocessor.file:
+        preprocessor.save_tokenizer(folder / TOKENIZER)
     clock.lap("export")
     return Draft(
         row=row,
         module=module,
-        preprocessor=encoder.preprocessor,
+        preprocessor=preprocessor,
         profile=profile,
         folder=folder,
         facts=facts,
         origin=origin,
         graph=Graph(opset=OPSET, outputs=chosen, mask=mask, fixed=dict(fixed_axes(row))),
         exported=exported,
+        unread=unread,
     )
 
 

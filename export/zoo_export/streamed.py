@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.loading import Unread
+from zoo.errors import OptionError
+from zoo.loading import RANDOM, Unread
+from zoo.machine import free_memory
 from zoo.nn.attention import SelfAttention
 from zoo.spec import ModelSpec
 from zoo_export.attention import PlainAttention
@@ -31,14 +34,26 @@ Read = Callable[[str], Tensor]
 PART = 1 / 3
 
 
-def too_large(row: ModelSpec, free: int | None) -> bool:
-    """Whether a row's weights are better streamed.
+def streams(row: ModelSpec, weights: str | Path | None, wanted: bool | None) -> bool:
+    """Return whether a row's weights are read as they are written.
 
     Args:
-        row: The row; another library's loads by itself, and cannot be streamed.
-        free: Bytes of memory that are free; None where the system does not say.
+        row: The row.
+        weights: As for `zoo.load`.
+        wanted: What was asked for; None leaves the choice, which is by size.
+
+    Raises:
+        OptionError: It was asked for, and there is no checkpoint that we read ourselves.
     """
-    return free is not None and not row.opaque and 4 * row.params > PART * free
+    can = str(weights) != RANDOM and not row.opaque and row.params > 0
+    if wanted and not can:
+        raise OptionError(
+            f"The weights of {row.name} cannot be streamed: no checkpoint of them is read here."
+        )
+    if wanted is not None or not can:
+        return bool(wanted)
+    free = free_memory()
+    return free is not None and 4 * row.params > PART * free
 
 
 def reader(unread: Unread) -> Read:
@@ -62,7 +77,7 @@ def reader(unread: Unread) -> Read:
 
 
 def computed_buffers(module: nn.Module) -> dict[str, Tensor]:
-    """Return the buffers that no checkpoint holds, computed; the module stays on the meta device."""
+    """Return what no checkpoint holds, computed; the module stays on the meta device."""
     found = {}
     for prefix, part in module.named_modules():
         make_buffers = getattr(part, "make_buffers", None)

@@ -8,11 +8,12 @@ every float32 is a float64 too.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable
 from typing import cast
 
 from torch import Tensor, nn
+
+from zoo.machine import free_memory
 
 # Bytes of a copy in float64 that is made whole: the time to convert blocks again for each sample
 # is then better spent.
@@ -40,19 +41,27 @@ def in_float64(module: nn.Module, *, whole: int = WHOLE) -> nn.Module:
     return exact
 
 
-def memory_short(module: nn.Module, part: float, *, whole: int = WHOLE) -> str:
-    """Return why the oracle of a module does not fit into a part of the memory, or nothing."""
-    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
+def memory_short(module: nn.Module, part: float, *, whole: int = WHOLE, beside: int = 0) -> str:
+    """Return why the oracle of a module does not fit into a part of the memory, or nothing.
+
+    Args:
+        module: Maybe on the meta device.
+        part: Of the free memory.
+        whole: As for `in_float64`.
+        beside: Bytes that are needed beside it, and not held yet.
+    """
+    free = free_memory()
+    if free is None:
         return ""  # this system does not say what is free
     needed = _bytes(_tensors(module))
     blocks = [_bytes(_tensors(block)) for block in _blocks(module).values()]
     if needed > whole and blocks:
         needed += max(blocks) - sum(blocks)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed <= part * free:
+    if needed + beside <= part * free:
         return ""
+    more = f" beside {beside / 1e9:.1f} GB for it and its graph in float32" if beside else ""
     return (
-        f"the oracle needs {needed / 1e9:.1f} GB for the network in float64, and "
+        f"the oracle needs {needed / 1e9:.1f} GB for the network in float64{more}, and "
         f"{free / 1e9:.1f} GB are free"
     )
 

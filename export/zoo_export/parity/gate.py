@@ -65,9 +65,18 @@ def judge(
     return judge_against(reference, candidates, layers=layers, thresholds=thresholds)
 
 
-def deferred(spec: ModelSpec, module: nn.Module, thresholds: Thresholds = DEFAULT) -> Report | None:
-    """Return a report that says why the gate cannot run here, or None if it can."""
-    short = memory_short(module, BUDGET.memory)
+def deferred(
+    spec: ModelSpec, module: nn.Module, thresholds: Thresholds = DEFAULT, *, beside: int = 0
+) -> Report | None:
+    """Return a report that says why the gate cannot run here, or None if it can.
+
+    Args:
+        spec: The row.
+        module: Its network, maybe on the meta device.
+        thresholds: Limits.
+        beside: Bytes that are needed beside the oracle, and not held yet.
+    """
+    short = memory_short(module, BUDGET.memory, beside=beside)
     if not short:
         return None
     return Report(
