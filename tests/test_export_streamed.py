@@ -185,7 +185,7 @@ def test_what_cannot_be_judged_here_is_kept_apart_with_a_word_on_its_tiny_versio
     assert put_off is not None
     monkeypatch.setattr(build, "deferred", lambda *_, **__: put_off)
     if not right:
-        monkeypatch.setattr(small, "export_graph", with_a_change(small.export_graph))
+        monkeypatch.setattr(small, "export_graph", with_a_change(export_graph))
 
     with pytest.raises(ParityError) as caught:
         built(row, tmp_path / "bundle", weights=None, streamed=True)

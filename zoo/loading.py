@@ -17,13 +17,13 @@ from zoo.errors import KeyMapError, OptionError
 from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live
 from zoo.nn.meta import on_meta
+from zoo.prepared import fetched_preprocessor
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.terms import TermPreprocessor
-from zoo.spec import ModelSpec, TermPreprocess, TextPreprocess, WordPreprocess
+from zoo.spec import ModelSpec, TermPreprocess
 from zoo.weights import (
     Checkpoint,
     Fetched,
-    fetch_first,
     fetch_weights,
     local_weights,
     open_checkpoint,
@@ -73,7 +73,7 @@ def load_row(
         module = load_module(spec, checkpoint, dtype=kind, device=target)
     return Encoder(
         spec,
-        preprocessor=_preprocessor(spec, fetched, progress=bool(progress)),
+        preprocessor=fetched_preprocessor(spec, fetched, progress=bool(progress)),
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
@@ -122,20 +122,8 @@ def open_row(
         module=module.eval(),
         checkpoint=checkpoint,
         plan=plan,
-        preprocessor=_preprocessor(spec, fetched, progress=bool(progress)),
+        preprocessor=fetched_preprocessor(spec, fetched, progress=bool(progress)),
     )
-
-
-def _preprocessor(spec: ModelSpec, fetched: Fetched | None, *, progress: bool) -> Preprocessor:
-    """Return a row's preprocessor; random weights take a stand-in: they need no network."""
-    tokenizer = None
-    if fetched is not None and isinstance(spec.preprocess, TextPreprocess):
-        tokenizer = _tokenizer(spec, spec.preprocess, fetched, progress=progress)
-    if fetched is not None and isinstance(spec.preprocess, TermPreprocess):
-        tokenizer = fetch_first(fetched.pinned(spec.weights), (spec.preprocess.vocabulary,))
-    if fetched is not None and isinstance(spec.preprocess, WordPreprocess):
-        tokenizer = _vocabulary(spec, spec.preprocess, fetched, progress=progress)
-    return preprocessor_for(spec, tokenizer)
 
 
 def fitted_parts(
@@ -310,26 +298,3 @@ def _tie(module: nn.Module, plan: Plan) -> None:
     for target, original in plan.keymap.ties:
         owner, _, name = target.rpartition(".")
         setattr(module.get_submodule(owner), name, module.get_parameter(original))
-
-
-def _vocabulary(
-    spec: ModelSpec, recipe: WordPreprocess, fetched: Fetched, *, progress: bool
-) -> Path:
-    """Return the file of the words: one of its own, or a part of the checkpoint."""
-    if recipe.vocabulary:
-        return fetch_first(fetched.pinned(spec.weights), recipe.vocabulary, progress=progress)
-    return fetched.parts.get("vocab.", fetched.weights[0])
-
-
-def _tokenizer(
-    spec: ModelSpec, recipe: TextPreprocess, fetched: Fetched, *, progress: bool
-) -> Path:
-    """Return the path of the first tokenizer file that is there.
-
-    A folder of the user's comes before the row's own home of the tokenizer.
-    """
-    home = recipe.tokenizer_home
-    folder = Path(spec.weights.source, spec.weights.subfolder)
-    if home is None or any((folder / name).is_file() for name in recipe.tokenizer):
-        home = fetched.pinned(spec.weights)
-    return fetch_first(home, recipe.tokenizer, progress=progress)

@@ -29,6 +29,8 @@ from zoo_export.provenance import OPSET, origin_of
 from zoo_export.streamed import reader, streams
 from zoo_export.tracing import choose_outputs
 
+_OF_WORDS = (TextPreprocessor, WordPreprocessor, TermPreprocessor)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -137,8 +139,7 @@ def traced(
         facts=_inscription(facts, origin),
         read=None if unread is None else reader(unread),
     )
-    takes_words = isinstance(preprocessor, TextPreprocessor | WordPreprocessor | TermPreprocessor)
-    if takes_words and preprocessor.file:
+    if isinstance(preprocessor, _OF_WORDS) and preprocessor.file:
         preprocessor.save_tokenizer(folder / TOKENIZER)
     clock.lap("export")
     return Draft(
