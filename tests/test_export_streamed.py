@@ -36,14 +36,8 @@ from zoo_export.parity import Report, default_profile, gate
 from zoo_export.streamed import computed_buffers, reader, streams
 from zoo_export.tracing import choose_outputs, example_inputs
 
-FAMILIES = (
-    "bert-base-cased",
-    "vit-b16",
-    "clip-b16-text",
-    "e5-mistral-7b-instruct",
-    "t5-base-encoder",
-    "swin-t",
-)
+FAMILIES = ("bert-base-cased", "e5-mistral-7b-instruct", "swin-t")
+MORE = ("vit-b16", "clip-b16-text", "t5-base-encoder")
 TEXTS = ["a bad cab", "face", "the dog bed " * 4]
 
 
@@ -70,7 +64,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if MODEL in path.name}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
+)
 def test_a_streamed_graph_is_the_ordinary_one_byte_for_byte(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
