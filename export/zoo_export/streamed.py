@@ -129,7 +129,9 @@ def _maker(
 
     def make() -> ir.TensorProtocol:
         if owner in replaced:
-            tensor = getattr(_plain(replaced[owner], inside(owner), read), own).detach()
+            kind = own.rpartition("_")[2]  # "weight" or "bias"
+            plain = _plain(replaced[owner], inside(owner), kind, read)
+            tensor = getattr(plain, own).detach()
         else:
             tensor = read(inside(name))
         return ir.tensor(tensor.contiguous().numpy(), name=name)
@@ -137,9 +139,10 @@ def _maker(
     return make
 
 
-def _plain(attention: SelfAttention, name: str, read: Read) -> PlainAttention:
-    """Return what stands for an attention in the graph, with its numbers but for the last layer."""
+def _plain(attention: SelfAttention, name: str, kind: str, read: Read) -> PlainAttention:
+    """Return what stands for an attention in the graph, of whose inner tensors one kind is read."""
     real = copy.deepcopy(attention)  # on the meta device: this costs nothing
-    wanted = [key for key in real.state_dict() if not key.startswith("proj.")]
+    wanted = [key for key in real.state_dict()
+              if key.endswith(kind) and not key.startswith("proj.")]  # fmt: skip
     real.load_state_dict({key: read(f"{name}.{key}") for key in wanted}, strict=False, assign=True)
     return PlainAttention(real)
