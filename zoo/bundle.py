@@ -127,21 +127,20 @@ def opening_bundle(path: str | Path) -> Iterator[Bundle]:
     """
     path = Path(path).expanduser()
     manifest = read_manifest(path)
-    with disk_errors(path):
-        _check_names(path, manifest)
-    with ThreadPoolExecutor(1, thread_name_prefix="zoo-hash") as hasher:
-        hashing = hasher.submit(_check_hashes, path, manifest)
-        try:
-            if manifest.verdict.outcome == "passed":
-                yield Bundle(path=path, manifest=manifest)
-        finally:
-            with disk_errors(path):
-                hashing.result()
     if manifest.verdict.outcome != "passed":
         raise BundleError(
             f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
             f"run. Its {PARITY} says more."
         )
+    with disk_errors(path):
+        _check_names(path, manifest)
+    with ThreadPoolExecutor(1, thread_name_prefix="zoo-hash") as hasher:
+        hashing = hasher.submit(_check_hashes, path, manifest)
+        try:
+            yield Bundle(path=path, manifest=manifest)
+        finally:
+            with disk_errors(path):
+                hashing.result()
 
 
 def read_manifest(path: Path) -> Manifest:
