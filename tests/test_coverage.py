@@ -153,3 +153,11 @@ def test_rows_that_were_not_run_are_listed() -> None:
     page = markdown(rows, {"hog": RowResults(checks=(), reference="")})
 
     assert "Rows not run: hog, tfidf." in page
+
+
+def test_the_page_is_what_the_stored_results_give() -> None:
+    page = markdown(list(default_registry()), read_results(Path("model_cards")))
+
+    assert Path("docs/coverage.md").read_text(encoding="utf-8") == page, (
+        "Run `python -m benchmarks.coverage --table`."
+    )
