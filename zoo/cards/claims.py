@@ -95,6 +95,8 @@ CONDITIONS: Mapping[str, Condition] = {
     "late-interaction": _trained("cross-encoder", "text"),
     "static-words": _trained("words from their neighbours|co-occurrences", "text"),
     "counts": _trained("closed form|singular value", "text"),
+    "next-colour": _trained("prediction of pixels", "image"),
+    "reconstruction": _trained("reconstruct", "image"),
     "speech": _trained("quantised latents|k-means units", "audio"),
     "alone": _alone,
     "transcribed": _trained("transcription", "audio"),
