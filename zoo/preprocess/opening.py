@@ -21,6 +21,7 @@ from PIL import Image
 
 from zoo.errors import InputError
 from zoo.preprocess.arrays import image_from_array, image_from_grey16
+from zoo.preprocess.files import read_path
 
 # What a decoder is trusted with: Pillow's EPS reader would start Ghostscript, and rare formats are
 # where decoders break.
@@ -57,7 +58,7 @@ def open_image(
     if isinstance(item, Image.Image):
         return _converted(_loaded(item, "The image"), channels)
     if isinstance(item, str | Path):
-        return _converted(_from_path(item), channels)
+        return _converted(_from_bytes(*read_path(item)), channels)
     if isinstance(item, bytes | bytearray | memoryview):
         return _converted(_from_bytes(bytes(item), "The bytes"), channels)
     if hasattr(item, "__array__"):
@@ -66,29 +67,6 @@ def open_image(
         f"{type(item).__name__} is no image. Pass a path, the bytes of an image file, a Pillow "
         "image, or an array or tensor."
     )
-
-
-def _from_path(item: str | Path) -> Image.Image:
-    text = str(item)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", text):
-        raise InputError(
-            f"{_short(text)} is a URL, and nothing is fetched while encoding. Download the file "
-            "and pass its path or its bytes."
-        )
-    try:
-        data = Path(text).expanduser().read_bytes()
-    except IsADirectoryError as error:
-        raise InputError(
-            f"{_short(text)} is a folder. Pass the files in it: sorted(Path(folder).iterdir())."
-        ) from error
-    except FileNotFoundError as error:
-        raise InputError(
-            f"There is no file {_short(text)}. Check the path; relative ones start at the current "
-            "folder."
-        ) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{_short(text)} cannot be read: {error}.") from error
-    return _from_bytes(data, _short(text))
 
 
 def _from_bytes(data: bytes, name: str) -> Image.Image:
@@ -166,10 +144,6 @@ def readable_formats() -> tuple[str, ...]:
     """Return the formats of FORMATS that this build of Pillow has."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:100]}...{text[-60:]}")
 
 
 def _cause(error: Exception) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError, MissingExtraError
+from zoo.preprocess.files import read_path
 
 Samples = NDArray[np.float32]
 
@@ -127,25 +128,7 @@ def file_bytes(
         if not len(item):
             raise InputError(f"The bytes are empty. Pass those of a {kind}.")
         return bytes(item), "The bytes"
-    text = str(item)
-    name = repr(text if len(text) <= 200 else f"{text[:100]}...{text[-60:]}")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", text):
-        raise InputError(
-            f"{name} is a URL, and nothing is fetched while encoding. Download the file and pass "
-            "its path or its bytes."
-        )
-    try:
-        data = Path(text).expanduser().read_bytes()
-    except IsADirectoryError as error:
-        raise InputError(
-            f"{name} is a folder. Pass the files in it: sorted(Path(folder).iterdir())."
-        ) from error
-    except FileNotFoundError as error:
-        raise InputError(
-            f"There is no file {name}. Check the path; relative ones start at the current folder."
-        ) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} cannot be read: {error}.") from error
+    data, name = read_path(item)
     if not data:
         raise InputError(f"{name}: empty, no bytes at all. Record or fetch the {kind} again.")
     return data, name
