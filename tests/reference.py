@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-# Relative RMS error against the reference. In float64 only the order of sums differs; in float32
-# the same, 2**29 times larger, with room for twelve blocks of accumulation.
-FLOAT64 = 1e-10
-FLOAT32 = 2e-6
-
-
-def relative_error(ours: Any, reference: Any) -> float:  # tensors or arrays
-    """Return ||ours - reference|| / ||reference||; the shapes must agree."""
-    one, other = torch.as_tensor(ours).double(), torch.as_tensor(reference).double()
-    assert one.shape == other.shape, f"shape {tuple(one.shape)}, reference {tuple(other.shape)}"
-    assert torch.isfinite(one).all()
-    norm = other.norm()
-    assert norm > 0, "the reference is all zeros: nothing can be learnt from it"
-    return float((one - other).norm() / norm)
-
-
-def tolerance(dtype: torch.dtype) -> float:
-    """Return the bound for a dtype."""
-    return FLOAT64 if dtype == torch.float64 else FLOAT32
+from zoo.testing.close import FLOAT32 as FLOAT32
+from zoo.testing.close import FLOAT64 as FLOAT64
+from zoo.testing.close import relative_error as relative_error
+from zoo.testing.close import tolerance as tolerance
 
 
 def make_live(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -249,14 +249,15 @@ def _lookup(keymap: KeyMap, name: str) -> tuple[int, int, tuple[str, ...]] | Non
     """Return the rule's index, the place among its sources, and the placeholders' values."""
     for index, rule in enumerate(keymap.rules):
         for position, source in enumerate(rule.sources):
-            match = _pattern(source).fullmatch(name)
+            match = template_pattern(source).fullmatch(name)
             if match is not None:
                 return index, position, match.groups()
     return None
 
 
 @cache
-def _pattern(template: str) -> re.Pattern[str]:
+def template_pattern(template: str) -> re.Pattern[str]:
+    """Return what matches the names that a template stands for; placeholders are its groups."""
     special = {"*": ".*", "{wb}": "(weight|bias)"}
     parts = [part for part in re.split(r"(\{\w+\}|\*)", template) if part]
     return re.compile(

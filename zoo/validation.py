@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
-from zoo.keys import KeyMap
+from zoo.keys import KeyMap, template_pattern
 from zoo.spec import ModelSpec, OutputName
 
 if TYPE_CHECKING:
@@ -44,24 +44,13 @@ def network_problems(row: ModelSpec) -> list[str]:
 
 def uncovered(keymap: KeyMap, names: Iterator[str]) -> list[str]:
     """Return the parameters and buffers that no rule of a layout fills."""
-    targets = [keymap_pattern(target) for rule in keymap.rules for target in rule.targets]
+    targets = [template_pattern(target) for rule in keymap.rules for target in rule.targets]
     tied = {target for target, _ in keymap.ties}
     return [
         name
         for name in names
         if name not in tied and not any(target.fullmatch(name) for target in targets)
     ]
-
-
-def keymap_pattern(template: str) -> re.Pattern[str]:
-    """Return what matches the names that a target template stands for."""
-    parts = re.split(r"(\{\w+\})", template)
-    return re.compile(
-        "".join(
-            "(weight|bias)" if part == "{wb}" else r"\d+" if part[:1] == "{" else re.escape(part)
-            for part in parts
-        )
-    )
 
 
 def _facts(row: ModelSpec) -> Iterator[str]:

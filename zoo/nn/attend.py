@@ -33,6 +33,11 @@ def attend(
     return scores.softmax(dim=-1) @ v
 
 
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, N, H E) -> (B, H, N, E)."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
 def key_bias(mask: Tensor | None, like: Tensor) -> Tensor | None:
     """(B, N), nonzero where real -> (B, 1, 1, N) in the dtype of `like`: the bias of `attend`."""
     return None if mask is None else allow(mask.bool()[:, None, None, :], like)

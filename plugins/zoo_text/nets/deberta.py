@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.nn.attend import attend, key_bias
+from zoo.nn.attend import attend, key_bias, split_heads
 from zoo.nn.mlp import Mlp
 from zoo_text.deberta_config import DebertaConfig
 from zoo_text.nets.readout import TextEncoder
@@ -84,8 +84,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor, rows: Tensor, keys: Tensor | None) -> Tensor:
         """(B, N, W), table (1, R, W), rows (N, N), keys (B, 1, 1, N) -> (B, N, W)."""
-        q, k, v = (self._split(linear(x)) for linear in (self.q, self.k, self.v))
-        far_q, far_k = self._split(self.q(table)), self._split(self.k(table))  # (1, H, R, E)
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.q, self.k, self.v))
+        far_q, far_k = (  # (1, H, R, E)
+            split_heads(linear(table), self.heads) for linear in (self.q, self.k)
+        )
         rows = rows.expand(*q.shape[:2], -1, -1)  # (B, H, N, N)
         to_distance = (q @ far_k.transpose(2, 3)).gather(3, rows)  # (B, H, N, N)
         # Row by row these belong to keys, so that the table's rows are those of key and query.
@@ -96,10 +98,6 @@ class Attention(nn.Module):
         x = attend(q, k, v, bias, scale=self.scale)  # (B, H, N, E)
         out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return out
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, W) -> (B, H, N, E)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.nn.attend import allow, attend, key_bias
+from zoo.nn.attend import allow, attend, key_bias, split_heads
 from zoo.nn.mlp import GatedMlp
 from zoo.nn.rotary import Rope, line_rope, rotate
 from zoo_text.nets.readout import TextEncoder
@@ -71,15 +71,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, view: View) -> Tensor:
         """(B, N, W) -> (B, N, W)."""
-        q, k, v = (self._split(linear(x)) for linear in (self.q, self.k, self.v))
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.q, self.k, self.v))
         q, k = rotate(q, view.rope), rotate(k, view.rope)
         x = attend(q, k, v, view.bias)  # (B, H, N, E)
         out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return out
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, W) -> (B, H, N, E)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):

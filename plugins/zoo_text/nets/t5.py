@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.nn.attend import attend, key_bias
+from zoo.nn.attend import attend, key_bias, split_heads
 from zoo.nn.mlp import GatedMlp, Mlp
 from zoo_text.nets.readout import TextEncoder
 from zoo_text.nets.relative import clipped_distances
@@ -68,14 +68,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """(B, N, W), bias (1 or B, H, N, N) -> (B, N, W)."""
-        q, k, v = (self._split(linear(x)) for linear in (self.q, self.k, self.v))
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.q, self.k, self.v))
         x = attend(q, k, v, bias, scale=1.0)  # (B, H, N, E)
         out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return out
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, H E) -> (B, H, N, E)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):

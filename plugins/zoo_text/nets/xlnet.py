@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.nn.attend import attend, key_bias
+from zoo.nn.attend import attend, key_bias, split_heads
 from zoo.nn.mlp import Mlp
 from zoo_text.nets.readout import TextEncoder
 from zoo_text.xlnet_config import XlnetConfig
@@ -54,8 +54,8 @@ class Attention(nn.Module):
             apart: (B, 1, N, N) bool, whether the two are of different segments.
             keys: (B, 1, 1, N), what masked keys are lowered by.
         """
-        q, k, v = (self._split(linear(x)) for linear in (self.q, self.k, self.v))
-        far = self._split(self.distance(waves))  # (1, H, 2 N - 1, E)
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.q, self.k, self.v))
+        far = split_heads(self.distance(waves), self.heads)  # (1, H, 2 N - 1, E)
         to_distance = (q + self.distance_bias[:, None]) @ far.transpose(2, 3)
         to_distance = to_distance.gather(3, index.expand(*q.shape[:2], -1, -1))  # (B, H, N, N)
         to_segment = (q + self.segment_bias[:, None]) @ self.segments.permute(1, 2, 0)
@@ -66,10 +66,6 @@ class Attention(nn.Module):
         x = attend(q + self.content_bias[:, None], k, v, bias)  # (B, H, N, E)
         out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return out
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, W) -> (B, H, N, E)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):

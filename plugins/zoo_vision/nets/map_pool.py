@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.nn.activations import ActivationName
-from zoo.nn.attend import attend
+from zoo.nn.attend import attend, split_heads
 from zoo.nn.mlp import Mlp
 
 
@@ -42,12 +42,9 @@ class MapPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, D)."""
         batch, _, width = x.shape
-        q = self._split(self.query(self.probe)).expand(batch, -1, -1, -1)  # (B, H, 1, D / H)
-        found = attend(q, self._split(self.key(x)), self._split(self.value(x)))
+        q = split_heads(self.query(self.probe), self.heads)  # (1, H, 1, D / H)
+        k, v = (split_heads(linear(x), self.heads) for linear in (self.key, self.value))
+        found = attend(q.expand(batch, -1, -1, -1), k, v)
         found = self.proj(found.transpose(1, 2).reshape(batch, 1, width))  # (B, 1, D)
         out: Tensor = found + self.mlp(self.norm(found))
         return out[:, 0]
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, H, N, D / H)."""
-        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
