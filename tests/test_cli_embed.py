@@ -57,7 +57,7 @@ def lines(count: int = MANY) -> list[str]:
 
 def encode(model: Path | str, items: list[Any], **options: Any) -> np.ndarray[Any, Any]:
     encoder = zoo.load(str(model))
-    result: np.ndarray[Any, Any] = encoder.encode(items, **options)  # type: ignore[func-returns-value]
+    result: np.ndarray[Any, Any] = encoder.encode(items, **options)
     return result
 
 

@@ -125,9 +125,43 @@ def test_a_device_that_is_not_there_is_an_option_error(device: str, why: str) ->
         encoder().encode(TEXTS, device=[device])
 
 
-def test_batch_sizes_below_one_are_refused() -> None:
-    with pytest.raises(OptionError, match="less than 1"):
-        encoder().encode(TEXTS, batch_size=0)
+def test_one_device_need_not_be_a_list() -> None:
+    model = encoder()
+
+    np.testing.assert_array_equal(model.encode(TEXTS, device="cpu"), model.encode(TEXTS))
+
+
+@pytest.mark.parametrize("size", [0, 1.5, "2"])
+def test_batch_sizes_below_one_are_refused(size: Any) -> None:
+    with pytest.raises(OptionError, match="no whole number of 1 or more"):
+        encoder().encode(TEXTS, batch_size=size)
+
+
+def test_another_way_with_errors_is_refused() -> None:
+    bad: Any = "ignore"
+
+    with pytest.raises(OptionError, match="on_error='ignore' is none of raise, skip"):
+        encoder().encode([3], on_error=bad)
+
+
+def test_a_column_of_texts_is_as_many_items() -> None:
+    model = encoder()
+    plain = model.encode(["a", "bc"])
+
+    np.testing.assert_array_equal(model.encode(np.array(["a", "bc"])), plain)
+    np.testing.assert_array_equal(model.encode(np.array(["a", "bc"], dtype=object)), plain)
+
+
+@pytest.mark.parametrize("item", [np.array("a"), np.array([["a"]]), torch.zeros(2, 2)])
+def test_other_arrays_are_no_texts(item: Any) -> None:
+    with pytest.raises(InputError, match="Item 0: a text is needed"):
+        encoder().encode(item)
+
+
+@pytest.mark.parametrize("batch", [{}, "a cat", ["a cat"], {"ids": np.zeros((1, 1), np.int64)}])
+def test_what_is_no_batch_is_refused_with_a_hint(batch: Any) -> None:
+    with pytest.raises(InputError, match=r"mapping of ids, mask to arrays.*use `encode\(items\)`"):
+        encoder()(batch)
 
 
 def test_a_vector_does_not_depend_on_its_batch() -> None:

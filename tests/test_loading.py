@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,16 @@ from torch import Tensor, nn
 
 import zoo
 from tests.toys import FAMILY, ToyConfig, toy
-from zoo.errors import KeyMapError, OptionError, WeightsError
+from zoo.errors import (
+    KeyMapError,
+    OptionError,
+    UnknownModelError,
+    UnsupportedCheckpointError,
+    WeightsError,
+)
 from zoo.keys import KeyMap, drop, merge, move, split
 from zoo.loading import load_module, random_module
-from zoo.nn.live import make_live
+from zoo.nn.live import make_live, settle
 from zoo.spec import ModelSpec, WeightsSpec
 from zoo.weights import open_checkpoint
 
@@ -190,6 +197,33 @@ def test_live_weights_leave_no_norm_scale_or_statistic_at_its_default() -> None:
     assert (module.get_buffer("1.running_var") > 0.4).all()
 
 
+def test_statistics_follow_what_passes_the_norms_of_a_deep_network() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(
+                nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)) for _ in range(60)
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for block in self.blocks:
+                x = x + block(x)
+            return x
+
+    deep = Deep().eval()
+    make_live(deep)
+    before = {name: tensor.clone() for name, tensor in deep.state_dict().items()}
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert deep(x).std() > 1e6
+
+    settle(deep, {"x": x})
+
+    assert deep(x).std() < 100
+    for name, tensor in deep.state_dict().items():
+        factor = (tensor / before[name]).log2()  # a power of two, the same for all channels
+        assert (factor == factor.flatten()[0].round()).all() or "num_batches" in name, name
+
+
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_weights_can_be_the_users_own(saved: Path, what: str) -> None:
     from zoo.loading import load_row
@@ -209,9 +243,32 @@ def test_a_path_that_is_not_there_says_so() -> None:
 
 
 def test_a_row_without_weights_needs_none() -> None:
-    vectors = zoo.load("hog").encode(np.zeros((64, 64, 3), dtype=np.uint8))  # type: ignore[func-returns-value]
+    vectors = zoo.load("hog").encode(np.zeros((64, 64, 3), dtype=np.uint8))
 
     assert vectors is not None
+
+
+@pytest.mark.parametrize("name", [None, 3, b"hog", ["hog"]])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(UnknownModelError, match="by its name, a str, not by"):
+        zoo.load(name)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 5000, "a\0b", "~nobody-of-that-name/x", "./nowhere"])
+def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
+    with pytest.raises(UnknownModelError):
+        zoo.load(name)
+
+
+def test_a_folder_may_be_given_as_a_path(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedCheckpointError, match="names no architecture"):
+        zoo.load(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["abacus", None, "meta"])
+def test_a_device_that_is_none_is_refused(device: Any) -> None:
+    with pytest.raises(OptionError, match="device"):
+        zoo.load("hog", device=device)
 
 
 def test_another_backend_is_not_pretended() -> None:

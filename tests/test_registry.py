@@ -117,3 +117,8 @@ def test_filters_narrow_the_list(
     registry: Registry, pattern: str, filters: dict[str, object], expected: list[str]
 ) -> None:
     assert names(registry.search(pattern, **filters)) == expected  # type: ignore[arg-type]
+
+
+def test_a_modality_that_is_none_is_refused(registry: Registry) -> None:
+    with pytest.raises(OptionError, match=r"no modality 'images'\. There are image, text"):
+        registry.search(modality="images")

@@ -144,6 +144,8 @@ BAD = {
     "a rate of nothing": ((tone(), 0), "0 is no sampling rate"),
     "half a rate": ((tone(), 0.5), "is no sampling rate"),
     "a text as rate": ((tone(), "fast"), "'fast' is no sampling rate"),
+    "no rate but None": ((tone(), None), "None is no sampling rate"),
+    "the rate first": ((RATE, tone()), "is no sampling rate. Pass .array, rate."),
     "no samples": ((np.empty(0, np.float32), RATE), "has no samples"),
     "an image": ((np.zeros((64, 64), np.float32), RATE), "is no sound"),
     "a batch": ((np.zeros((2, 1, 64), np.float32), RATE), "is no sound"),

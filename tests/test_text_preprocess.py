@@ -243,6 +243,8 @@ def test_a_model_without_roles_treats_query_and_document_alike(vocab: Path, role
         (Ask(role="passage"), "no role 'passage'. It has document, query"),
         (Ask(prompt_name="other"), "no prompt 'other'. It has document, query, stored"),
         (Ask(prompt="x", prompt_name="stored"), "prompt='x' and prompt_name='stored'"),
+        (Ask(prompt=3), "prompt=3: A text must be a str"),  # type: ignore[arg-type]
+        (Ask(prompt="\ud800"), "lone surrogate at character 0"),
     ],
 )
 def test_prompts_that_do_not_exist_are_refused(vocab: Path, ask: Ask, message: str) -> None:

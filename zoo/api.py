@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
 from zoo.registry import Registry, default_registry
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from zoo.encoder import Encoder
+    from zoo.hookspecs import RepoFiles
     from zoo.joint import JointEncoder
     from zoo.manifest import Precision
     from zoo.preprocess import Array
@@ -53,7 +54,7 @@ def list_models(
     )
 
 
-def maxsim(queries: Sequence[Array] | Array, documents: Sequence[Array] | Array) -> Array:
+def maxsim(queries: Any, documents: Any) -> Array:  # noqa: ANN401  arrays, tensors, lists of them
     """Return late interaction's scores (len(queries), len(documents)); see `zoo.similarity`."""
     from zoo import similarity  # numpy would slow down `import zoo`
 
@@ -70,16 +71,26 @@ def register(spec: ModelSpec) -> None:
     default_registry().add(spec)
 
 
-def resolve(name: str, registry: Registry | None = None) -> tuple[ModelSpec, ...]:
+def resolve(name: str | Path, registry: Registry | None = None) -> tuple[ModelSpec, ...]:
     """Return the rows behind a name: one, or one a tower of a space.
 
     Args:
         name: A model, an alias, a space, `name@distribution`, `prefix:rest` such as
             `hf:org/repo`, or the path of a folder.
         registry: Where to look; by default everything installed.
+
+    Raises:
+        UnknownModelError: No such name; near matches are offered.
+        WeightsError: A folder or repository cannot be read, or its architecture is not known.
     """
     registry = registry or default_registry()
-    if name.startswith((".", "/", "~")) or (Path(name).is_dir() and not _known(registry, name)):
+    if isinstance(name, Path):
+        return _from_folder(registry, str(name))
+    if not isinstance(name, str):
+        raise UnknownModelError(
+            f"A model is asked for by its name, a str, not by {type(name).__name__}."
+        )
+    if name.startswith((".", "/", "~")) or (os.path.isdir(name) and not _known(registry, name)):
         return _from_folder(registry, name)
     prefix, colon, rest = name.partition(":")
     if colon:
@@ -93,7 +104,7 @@ def resolve(name: str, registry: Registry | None = None) -> tuple[ModelSpec, ...
 
 
 def load(
-    name: str | ModelSpec,
+    name: str | Path | ModelSpec,
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype = "float32",
@@ -232,10 +243,10 @@ def _known(registry: Registry, name: str) -> bool:
 def _from_folder(registry: Registry, name: str) -> tuple[ModelSpec, ...]:
     from zoo.weights import open_repo
 
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
+    folder = os.path.expanduser(name)  # unlike Path's, it bears names that cannot be
+    if not os.path.isdir(folder):
         raise UnknownModelError(f"There is no folder {name!r}.")
-    return _recognise(registry, str(folder), open_repo(str(folder)))
+    return _recognise(registry, folder, open_repo(folder))
 
 
 def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSpec, ...]:
@@ -243,21 +254,30 @@ def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSp
         from zoo.weights import open_repo
 
         return _recognise(registry, f"hf:{rest}", open_repo(f"hf:{rest}"))
-    namespaces = registry.namespaces()
-    if prefix not in namespaces:
-        known = ", ".join(f"{name}:" for name in ("hf", *sorted(namespaces)))
-        raise UnknownModelError(
-            f"No plugin resolves names that begin with '{prefix}:'. Known: {known}"
-        )
-    return namespaces[prefix].resolve(rest)
+    space, plugin = registry.namespace(prefix)
+    try:
+        return rows_of("resolve", space.resolve(rest))
+    except PluginError as error:
+        raise PluginError(f"{plugin.maker}, which brings '{prefix}:': {error}") from error
+    except ZooError:
+        raise
+    except Exception as error:  # of the plugin
+        raise PluginError(
+            f"{plugin.maker}, which brings '{prefix}:', failed at {rest!r}: "
+            f"{type(error).__name__}: {error}. Update or uninstall {plugin.distribution}."
+        ) from error
 
 
-def _recognise(registry: Registry, source: str, files: object) -> tuple[ModelSpec, ...]:
-
-    for plugin in registry.plugins:
-        found = plugin.checkpoint(files) if plugin.error is None else None  # type: ignore[arg-type]
-        if found:
-            return found
-    raise UnsupportedCheckpointError(
+def _recognise(registry: Registry, source: str, files: RepoFiles) -> tuple[ModelSpec, ...]:
+    refused: UnsupportedCheckpointError | None = None
+    for plugin in sorted(registry.plugins, key=lambda plugin: plugin.distribution != OWN):
+        try:
+            found = plugin.checkpoint(files)
+        except UnsupportedCheckpointError as error:  # another plugin may support it
+            refused = refused or error
+        else:
+            if found:
+                return found
+    raise refused or UnsupportedCheckpointError(
         f"{source} names no architecture that an installed plugin knows."
     )

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from zoo import pipeline, similarity
 from zoo.backends import Backend
 from zoo.encoded import Encoded
-from zoo.errors import InputError, MissingExtraError, OptionError, SkippedItemsWarning
+from zoo.errors import InputError, OptionError, SkippedItemsWarning
+from zoo.items import is_single
+from zoo.outputs import joined, results_of
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
-from zoo.spec import Card, Modality
+from zoo.progress import Progress, Reporter
+from zoo.spec import Card, OutputName
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Output = Literal["pooled", "tokens", "pyramid", "sparse"]
-Progress = bool | Callable[[int, int | None], None]
 
 
 class Encoder:
@@ -77,7 +75,17 @@ class Encoder:
         return cast("nn.Module", module)
 
     def __call__(self, batch: Mapping[str, Array | Tensor]) -> Encoded:
-        """Run a batch made by `preprocess`; keeps gradients."""
+        """Run a batch made by `preprocess`; keeps gradients.
+
+        Raises:
+            InputError: It is no batch, or lacks an input.
+        """
+        names = [spec.name for spec in self.spec.inputs]
+        if not isinstance(batch, Mapping) or not batch.keys() >= set(names):
+            raise InputError(
+                f"A batch is a mapping of {', '.join(names)} to arrays, as `preprocess(items)` "
+                "makes it. To have vectors of items, use `encode(items)`."
+            )
         forward = getattr(self.backend, "forward", None)
         if forward is None:
             return self.backend.run(dict(batch), normalize=self.spec.normalize)  # type: ignore[arg-type]  # arrays, for an artefact
@@ -129,7 +137,7 @@ class Encoder:
             InputError: An item is bad; names its index.
         """
         samples = self.preprocessor.prepare(
-            [items] if _is_single(items, self.spec.modality) else list(items),
+            [items] if is_single(items, self.spec.modality) else list(items),
             Ask(role=role, prompt=prompt, prompt_name=prompt_name),
         )
         good = []
@@ -145,7 +153,7 @@ class Encoder:
         self,
         items: Any,  # noqa: ANN401  every modality has its own kinds of item
         *,
-        output: Output | None = None,
+        output: OutputName | None = None,
         role: str | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -153,7 +161,7 @@ class Encoder:
         normalize: bool | None = None,
         batch_size: int | None = None,
         convert_to_tensor: bool = False,
-        device: Sequence[str] | None = None,
+        device: str | Sequence[str] | None = None,
         on_error: OnError = "raise",
         progress: Progress = False,
     ) -> Any:  # noqa: ANN401  array, tensor or list, as `output` says
@@ -172,7 +180,7 @@ class Encoder:
             normalize: Scale to unit L2 norm; by default as the model was trained.
             batch_size: Items a batch; by default as many as a budget of tokens or pixels allows.
             convert_to_tensor: Return torch tensors instead of numpy arrays.
-            device: Devices to spread batches over.
+            device: Devices to spread batches over, or one.
             on_error: `skip` leaves bad items out, with one SkippedItemsWarning that lists them.
             progress: True for a bar on stderr, or a callable that is told (done, total).
 
@@ -184,11 +192,11 @@ class Encoder:
             OptionError: The model cannot do what an option asks for.
         """
         output = output or self.spec.outputs[0]
-        single = _is_single(items, self.spec.modality)
+        single = is_single(items, self.spec.modality)
         total = 1 if single else len(items) if isinstance(items, Sized) else None
         rows: list[Any] = []
         skipped: list[InputError] = []
-        with _reporter(progress) as report:
+        with Reporter(progress) as report:
             for done, (_, row) in enumerate(
                 self.stream(
                     [items] if single else items,
@@ -209,15 +217,9 @@ class Encoder:
                 report(done, total)
         if skipped:
             warnings.warn(SkippedItemsWarning(skipped), stacklevel=2)
-        if output == "sparse":
-            sparse = _scipy_sparse()
-            empty = sparse.csr_array((0, self.dim), dtype=np.float32)
-            return sparse.vstack(rows, format="csr") if rows else empty
-        if output != "pooled":
-            return rows[0] if single and rows else rows
         if single and rows:
             return rows[0]
-        return self._stack(rows, width=dims or self.dim, as_tensor=convert_to_tensor)
+        return joined(rows, output, width=dims or self.dim, as_tensor=convert_to_tensor)
 
     def encode_query(self, items: Any, **options: Any) -> Any:  # noqa: ANN401  as encode
         """Encode as queries: `encode(items, role="query", ...)`."""
@@ -231,7 +233,7 @@ class Encoder:
         self,
         items: Iterable[Any],
         *,
-        output: Output | None = None,
+        output: OutputName | None = None,
         role: str | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -239,7 +241,7 @@ class Encoder:
         normalize: bool | None = None,
         batch_size: int | None = None,
         convert_to_tensor: bool = False,
-        device: Sequence[str] | None = None,
+        device: str | Sequence[str] | None = None,
         on_error: OnError = "raise",
     ) -> Iterator[tuple[int, Any]]:
         """Yield (index, result) in order while items are read a window at a time.
@@ -248,17 +250,25 @@ class Encoder:
         `on_error="skip"` a bad item yields (index, InputError).
         """
         output = output or self.spec.outputs[0]
-        self._check(output, dims, batch_size)
+        self._check(output, dims, batch_size, on_error)
         norm = self.spec.normalize if normalize is None else normalize
-        backends = [self.backend] if device is None else self.backend.replicas(device)
+        devices = [device] if isinstance(device, str) else device
+        backends = [self.backend] if devices is None else self.backend.replicas(devices)
         if not backends:
             raise OptionError("device=[] names no device. Name at least one, such as ['cpu'].")
-        lanes = self.backend.lanes() if device is None else ()
+        lanes = self.backend.lanes() if devices is None else ()
 
         def runner(backend: Backend) -> pipeline.Run:
             def run(batch: Batch) -> Sequence[Any]:
                 encoded = backend.run(batch, normalize=norm, pooled_only=output == "pooled")
-                return _rows(backend, encoded, output, dims, norm, convert_to_tensor)
+                return results_of(
+                    backend,
+                    encoded,
+                    output,
+                    dims=dims,
+                    normalize=norm,
+                    as_tensor=convert_to_tensor,
+                )
 
             return run
 
@@ -300,9 +310,11 @@ class Encoder:
         """Return the matrix of similarities between two sets of what `encode` gave."""
         if self.spec.pooling == "none":
             return similarity.maxsim(one, other)
-        return similarity.cosine(np.asarray(one), np.asarray(other))
+        return similarity.cosine(one, other)
 
-    def _check(self, output: Output, dims: int | None, batch_size: int | None) -> None:
+    def _check(
+        self, output: OutputName, dims: int | None, batch_size: int | None, on_error: OnError
+    ) -> None:
         if output not in self.spec.outputs:
             raise OptionError(
                 f"{self.spec.name} gives {', '.join(self.spec.outputs)}; not {output!r}."
@@ -315,107 +327,7 @@ class Encoder:
                 else f"{self.spec.name} was not trained to be cut: dims={dims} would lose what "
                 "it knows. Leave dims out, or choose a Matryoshka model."
             )
-        if batch_size is not None and batch_size < 1:
-            raise OptionError(f"batch_size={batch_size} is less than 1.")
-
-    def _stack(self, rows: list[Any], *, width: int, as_tensor: bool) -> Any:  # noqa: ANN401
-        if as_tensor:
-            import torch
-
-            return torch.stack(rows) if rows else torch.empty(0, width)
-        return np.stack(rows) if rows else np.empty((0, width), dtype=np.float32)
-
-
-def _rows(
-    backend: Backend,
-    encoded: Encoded,
-    output: Output,
-    dims: int | None,
-    norm: bool,
-    as_tensor: bool,
-) -> Sequence[Any]:
-    """Cut a batch's record into one value a sample."""
-    convert: Callable[[Any], Any] = _as_tensor if as_tensor else backend.numpy
-    if output == "pooled":
-        if encoded.pooled is None:
-            raise OptionError("This model gives one vector a token: use output='tokens'.")
-        pooled = convert(encoded.pooled)
-        if dims is not None:
-            pooled = pooled[:, :dims]
-            if norm:
-                pooled = pooled / (pooled**2).sum(-1, keepdims=True).clip(1e-24) ** 0.5
-        return cast("Sequence[Any]", pooled)
-    if output == "sparse":
-        assert encoded.pooled is not None, "a row that lists sparse vectors has pooled ones"
-        sparse = _scipy_sparse()
-        return [sparse.csr_array(row[None]) for row in backend.numpy(encoded.pooled)]
-    if output == "tokens":
-        assert encoded.tokens is not None, "a row that lists tokens has a net that gives them"
-        tokens = convert(encoded.tokens)
-        if encoded.mask is None:
-            return cast("Sequence[Any]", tokens)
-        mask = convert(encoded.mask)
-        return [row[keep] for row, keep in zip(tokens, mask, strict=True)]
-    assert encoded.pyramid is not None, "a row that lists a pyramid has a net that gives it"
-    levels = [convert(level) for level in encoded.pyramid]
-    return list(zip(*levels, strict=True))
-
-
-def _scipy_sparse() -> Any:  # noqa: ANN401  a module without types
-    try:
-        from scipy import sparse
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("scipy, which holds sparse vectors,", extra="classic") from error
-    return sparse
-
-
-def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array
-    """Return a tensor as it is, a runtime's array as a tensor of the same memory."""
-    import torch
-
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value)
-    if isinstance(value, torch.Tensor):
-        return value
-    return torch.utils.dlpack.from_dlpack(value)
-
-
-def _is_single(items: object, modality: Modality) -> bool:
-    """Whether `items` is one item: a string, path, bytes, image, sound or array.
-
-    A clip is an array of four axes; several images are one, too.
-    """
-    if isinstance(items, str | bytes | bytearray | memoryview | Path | Mapping):
-        return True
-    if isinstance(items, tuple) and len(items) == 2:  # a sound and its rate
-        return hasattr(items[0], "ndim") and isinstance(items[1], int | np.integer)
-    ndim = getattr(items, "ndim", None)
-    if isinstance(ndim, int):
-        return ndim <= (4 if modality == "video" else 3)
-    return not isinstance(items, Iterable)
-
-
-class _reporter:
-    """Tell progress to nobody, to a callable, or to a bar on stderr."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bar: Any = None
-
-    def __enter__(self) -> Callable[[int, int | None], None]:
-        if callable(self._progress):
-            return self._progress
-        if not self._progress:
-            return lambda _done, _total: None
-        from tqdm import tqdm
-
-        self._bar = tqdm(unit=" items", leave=False)
-        return self._advance
-
-    def _advance(self, done: int, total: int | None) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if batch_size is not None and (not hasattr(batch_size, "__index__") or batch_size < 1):
+            raise OptionError(f"batch_size={batch_size!r} is no whole number of 1 or more.")
+        if on_error not in get_args(OnError):
+            raise OptionError(f"on_error={on_error!r} is none of {', '.join(get_args(OnError))}.")

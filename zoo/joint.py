@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class JointEncoder:
             )
         return self.towers[modality]
 
-    def encode(self, *_: object, **__: object) -> None:
+    def encode(self, *_: object, **__: object) -> NoReturn:
         """Refuse: a space has several encoders.
 
         Raises:
@@ -87,7 +87,7 @@ class JointEncoder:
         ways = ", ".join(f".{modality}.encode(...)" for modality in self.towers)
         raise OptionError(f"{self.space.name} has several encoders. Use {ways}.")
 
-    def logits(self, one: Array, other: Array) -> Array:
+    def logits(self, one: Any, other: Any) -> Array:  # noqa: ANN401  arrays or tensors
         """Return scaled similarities (len(one), len(other)) of vectors from two towers."""
         result: Array = similarity.cosine(one, other) * self.scale + self.bias
         return result

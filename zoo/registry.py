@@ -12,11 +12,16 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING, cast, get_args
 
+from zoo import doors
 from zoo.errors import AmbiguousNameError, OptionError, UnknownModelError
-from zoo.hookspecs import Namespace
-from zoo.plugins import Plugin, discover
-from zoo.spec import ModelSpec, Space
+from zoo.hookspecs import Namespace, ReadTensors
+from zoo.plugins import Plugin, discover, normal
+from zoo.spec import Modality, ModelSpec, Space
+
+if TYPE_CHECKING:
+    from zoo.targets import Target
 
 NOTEBOOK = "notebook"
 
@@ -54,22 +59,21 @@ class Registry:
             AmbiguousNameError: The same distribution has the name already.
         """
         claim = Claim(value=row, distribution=distribution)
-        for name in (row.name, *row.aliases):
-            self._claim(name, claim)
-        self._rows.append(claim)
+        claims = [(name, claim) for name in (row.name, *row.aliases)]
         if row.space is not None:
             space = Claim(value=row.space, distribution=distribution)
-            for name in (row.space.name, *row.space.aliases):
-                if space not in self._names.get(name, ()):
-                    self._claim(name, space)
-
-    def _claim(self, name: str, claim: Claim) -> None:
-        others = self._names.setdefault(name, [])
-        if any(other.distribution == claim.distribution for other in others):
-            raise AmbiguousNameError(
-                f"{claim.distribution} adds the name {name!r} twice. Give one of them another name."
-            )
-        others.append(claim)
+            names = (row.space.name, *row.space.aliases)
+            claims += [(name, space) for name in names if space not in self._names.get(name, ())]
+        seen = set()
+        for name, _ in claims:  # all of them before any is added
+            if name in seen or distribution in self.owners(name):
+                raise AmbiguousNameError(
+                    f"{distribution} adds the name {name!r} twice. Give one of them another name."
+                )
+            seen.add(name)
+        for name, each in claims:
+            self._names.setdefault(name, []).append(each)
+        self._rows.append(claim)
 
     def __iter__(self) -> Iterator[ModelSpec]:
         """Iterate over all rows, sorted by name."""
@@ -86,40 +90,62 @@ class Registry:
         """Return the distributions that claim a name, sorted."""
         return sorted({claim.distribution for claim in self._names.get(name, ())})
 
-    def namespaces(self) -> dict[str, Namespace]:
-        """Return prefix -> namespace, the prefix without its colon."""
-        return {space.prefix: space for plugin in self.plugins for space in plugin.namespaces}
+    def namespaces(self) -> list[Namespace]:
+        """Return what stands behind prefixes, sorted by prefix."""
+        spaces = {name: space for plugin in self.plugins for name, space in plugin.namespaces.items()}
+        return [spaces[name] for name in sorted(spaces)]
 
-    def reader(self, name: str) -> tuple[str, str] | None:
-        """Return what reads a weights file: `module:attribute`, and who brought it.
+    def namespace(self, prefix: str) -> tuple[Namespace, Plugin]:
+        """Return what stands behind a prefix, without its colon, and who brought it.
+
+        Raises:
+            UnknownModelError: No plugin brings it.
+            AmbiguousNameError: Several do.
+        """
+        plugin = doors.owner(self.plugins, "namespaces", prefix)
+        if plugin is None:
+            known = ["hf", *doors.names(self.plugins, "namespaces")]
+            raise UnknownModelError(
+                f"No plugin brings names that begin with '{prefix}:'. There are: "
+                f"{', '.join(f'{name}:' for name in known)}"
+            )
+        return plugin.namespaces[prefix], plugin
+
+    def reader(self, name: str) -> tuple[ReadTensors, str] | None:
+        """Return what reads a weights file, and who brought it.
 
         Args:
             name: Of the file; the longest ending that fits is taken. One that begins with `/` fits
                 a whole name alone.
+
+        Raises:
+            AmbiguousNameError: Several distributions read that ending.
+            PluginError: The reader cannot be used.
         """
-        fitting = [
-            (len(ending), place, f"{plugin.distribution}-{plugin.version}")
-            for plugin in self.plugins
-            for ending, place in plugin.readers.items()
-            if f"/{name}".endswith(ending)
-        ]
-        return max(fitting)[1:] if fitting else None
+        endings = doors.names(self.plugins, "readers")
+        ending = max((end for end in endings if f"/{name}".endswith(end)), key=len, default="")
+        plugin = doors.owner(self.plugins, "readers", ending)
+        if plugin is None:
+            return None
+        return doors.opened(plugin, "readers", ending), f"{plugin.distribution}-{plugin.version}"
 
-    def targets(self) -> dict[str, str]:
-        """Return what bundles can be made for: name to `module:attribute`."""
-        return {name: place for plugin in self.plugins for name, place in plugin.targets.items()}
+    def targets(self) -> list[str]:
+        """Return what bundles can be made for, sorted."""
+        return doors.names(self.plugins, "targets")
 
-    def target(self, name: str) -> str:
-        """Return the `module:attribute` of a target.
+    def target(self, name: str) -> Target:
+        """Return a target.
 
         Raises:
             OptionError: No plugin has that backend.
+            AmbiguousNameError: Several have.
+            PluginError: It cannot be used.
         """
-        targets = self.targets()
-        if name not in targets:
-            known = ", ".join(["eager", "compile", *sorted(targets)])
+        plugin = doors.owner(self.plugins, "targets", name)
+        if plugin is None:
+            known = ", ".join(["eager", "compile", *self.targets()])
             raise OptionError(f"There is no backend {name!r}. There are {known}.")
-        return targets[name]
+        return cast("Target", doors.opened(plugin, "targets", name))
 
     def find(self, name: str) -> ModelSpec | Space:
         """Return the row or the space of that name, alias, `name@distribution` or repository.
@@ -131,7 +157,7 @@ class Registry:
         plain, _, distribution = name.partition("@")
         claims = self._names.get(plain, [])
         if distribution:
-            claims = [claim for claim in claims if claim.distribution == distribution]
+            claims = [claim for claim in claims if claim.distribution == normal(distribution)]
         if not claims and not distribution:
             claims = self._by_repo(name)
         if not claims:
@@ -177,7 +203,13 @@ class Registry:
             objective: Word of the training objective.
             dim: Width of the vector.
             year: Of publication.
+
+        Raises:
+            OptionError: There is no such modality.
         """
+        if modality is not None and modality not in get_args(Modality):
+            known = ", ".join(get_args(Modality))
+            raise OptionError(f"There is no modality {modality!r}. There are {known}.")
         if not set(pattern) & set("*?["):
             pattern = f"*{pattern}*"
 

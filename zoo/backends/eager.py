@@ -181,10 +181,12 @@ def parse_device(device: str | torch.device) -> torch.device:
     """
     try:
         parsed = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise OptionError(
             f"{device!r} is no device. Use 'cpu', 'cuda', 'cuda:1' or 'mps'."
         ) from error
+    if parsed.type == "meta":
+        raise OptionError("The device 'meta' holds no numbers, so nothing can be encoded on it.")
     if parsed.type == "cuda" and not torch.cuda.is_available():
         raise OptionError("This machine has no CUDA device that torch can use. Use device='cpu'.")
     if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():

@@ -1,4 +1,4 @@
-"""Arrays and tensors to 8-bit Pillow images. No torch: a tensor is asked for its array."""
+"""Arrays and tensors to 8-bit Pillow images. No torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoo.arrays import to_numpy
 from zoo.errors import InputError
 
 CHANNELS = (1, 3, 4)
@@ -24,10 +25,10 @@ def image_from_array(item: Any) -> Image.Image:  # noqa: ANN401  anything with _
     Raises:
         InputError: Another shape or type, no pixels, or values that are not finite or out of range.
     """
-    array, is_tensor = _array(item)
+    array = to_numpy(item)
     if array.size == 0:
         raise InputError(f"The array of shape {array.shape} has no pixels.")
-    array = _bytes(_channels_last(array, is_tensor))
+    array = _bytes(_channels_last(array, is_tensor=hasattr(item, "detach")))
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else np.ascontiguousarray(array))
 
 
@@ -45,22 +46,7 @@ def image_from_grey16(values: NDArray[Any]) -> Image.Image:
     return Image.fromarray(_from_uint16(values.astype(np.uint16)))
 
 
-def _array(item: Any) -> tuple[NDArray[Any], bool]:  # noqa: ANN401
-    """Return a numpy array and whether it came out of a tensor."""
-    if isinstance(item, np.ndarray):
-        return item, False
-    try:
-        if hasattr(item, "detach"):
-            item = item.detach().cpu()
-            if "bfloat16" in str(item.dtype):  # numpy has no such type
-                item = item.float()
-            return np.asarray(item.numpy()), True
-        return np.asarray(item), False
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{type(item).__name__} gives no array: {error}.") from error
-
-
-def _channels_last(array: NDArray[Any], is_tensor: bool) -> NDArray[Any]:
+def _channels_last(array: NDArray[Any], *, is_tensor: bool) -> NDArray[Any]:
     """Return (H, W, C)."""
     if array.ndim == 2:
         return array[..., None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import reprlib
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.arrays import to_numpy
 from zoo.errors import InputError, MissingExtraError
 from zoo.preprocess.files import read_path
 
@@ -153,14 +155,7 @@ def _pair(item: Any) -> tuple[Any, Any]:  # noqa: ANN401  anything
 def _from_array(item: Any, rate: Any) -> tuple[Samples, int]:  # noqa: ANN401
     """Return (S, C) and the rate."""
     own = _rate(rate)
-    try:
-        if hasattr(item, "detach"):
-            item = item.detach().cpu()
-            if "bfloat16" in str(item.dtype):  # numpy has no such type
-                item = item.float()
-        array = np.asarray(item)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{type(item).__name__} gives no array: {error}.") from error
+    array = to_numpy(item)
     if array.ndim == 2 and array.shape[0] < array.shape[1]:
         array = array.T
     if array.ndim == 1:
@@ -200,12 +195,13 @@ def _full_scale(array: NDArray[Any]) -> Samples:
 def _rate(value: Any) -> int:  # noqa: ANN401  whatever was given
     try:
         rate = int(value)
+        fits = bool(rate == value) and RATES[0] <= rate <= RATES[1]
     except (TypeError, ValueError, OverflowError):
-        rate = -1
-    if rate != value or not RATES[0] <= rate <= RATES[1]:
+        fits = False
+    if not fits:
         raise InputError(
-            f"{value!r} is no sampling rate. Pass a whole number of Hz from {RATES[0]} to "
-            f"{RATES[1]}."
+            f"{reprlib.repr(value)} is no sampling rate. Pass (array, rate), the rate a whole "
+            f"number of Hz from {RATES[0]} to {RATES[1]}."
         )
     return rate
 

@@ -178,7 +178,7 @@ def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:
     A prompt replaces the one of the role; the role's length stays.
 
     Raises:
-        OptionError: There is no such role or prompt, or two prompts were given.
+        OptionError: There is no such role or prompt, two prompts were given, or one is no text.
     """
     if ask.prompt is not None and ask.prompt_name is not None:
         raise OptionError(
@@ -186,6 +186,9 @@ def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:
             "before a text. Give one of them."
         )
     prompt = ask.prompt
+    problem = None if prompt is None else _complaint(prompt)
+    if problem is not None:
+        raise OptionError(f"prompt={prompt!r}: {problem}")
     if ask.prompt_name is not None:
         stored = {name: role.prompt for name, role in recipe.roles.items()} | dict(recipe.prompts)
         prompt = _known(stored, ask.prompt_name, "prompt")

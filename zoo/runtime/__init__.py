@@ -26,25 +26,7 @@ def open_encoder(
     rebuild: bool = False,
     tf32: bool = False,
 ) -> Encoder:
-    """Open a bundle as an encoder.
-
-    Args:
-        path: Its folder.
-        device: `cpu`, `cuda` or `cuda:1`; by default `cpu`, of an engine the first GPU.
-        threads: Of the processor; by default one a core.
-        runtime: `onnx` for the graph itself, `onnx-tensorrt` for the graph through ONNX Runtime's
-            own TensorRT provider; by default the bundle's engine, if it has one.
-        rebuild: Whether its engine is built anew for this machine, and kept in the cache.
-        tf32: Whether ONNX Runtime may round float32 factors to 11 bits on a GPU; an engine does
-            what it was built to.
-
-    Raises:
-        BundleError: It is not whole, has been changed, was not proven, or its engine is for another
-            machine.
-        ParityError: The engine, which had not been run before, does not give what it must.
-        OptionError: The device is not there.
-        MissingExtraError: The runtime is not installed.
-    """
+    """Open a bundle as an encoder; arguments and errors are those of `zoo.open`."""
     run = partial(run_bundle, device=device, threads=threads, runtime=runtime, tf32=tf32)
     if rebuild:
         from zoo.runtime.rebuild import rebuilt
