@@ -15,7 +15,7 @@ from zoo.backends.eager import EagerBackend, parse_device, parse_dtype
 from zoo.encoder import Encoder
 from zoo.errors import KeyMapError, OptionError
 from zoo.keys import Assignment, Plan, make_plan
-from zoo.nn.live import make_live
+from zoo.nn.live import make_live, noise, settle
 from zoo.nn.meta import on_meta
 from zoo.prepared import fetched_preprocessor
 from zoo.preprocess import Preprocessor, preprocessor_for
@@ -156,9 +156,11 @@ def random_module(
     spec: ModelSpec, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """Return the row's network with seeded live weights, in evaluation mode."""
-    module = spec.config.build()
+    module = spec.config.build().eval()
     make_live(module, seed)
-    return module.to(dtype).eval()
+    if spec.opaque:  # it may be of any depth
+        settle(module, noise(spec.inputs))
+    return module.to(dtype)
 
 
 def load_module(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zoo_export.reductions import split_reductions
 from zoo_export.rows import rows
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def optimise(model: ir.Model) -> None:
     for _ in range(ROUNDS):
         fold_constants_ir(model, onnx_shape_inference=True)
         rewrite(model, kept)
+    split_reductions(model)
     Sequential(
         common.RemoveUnusedNodesPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
