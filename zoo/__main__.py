@@ -1,7 +1,5 @@
 """`python -m zoo` is `zoo`."""
 
-import sys
+from zoo.cli import run
 
-from zoo.cli import main
-
-sys.exit(main())
+run()

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from zoo.contract import rows_of
+from zoo.doors import OWN, blamed
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
 from zoo.registry import Registry, default_registry
 from zoo.spec import ModelSpec, Space
@@ -255,17 +257,8 @@ def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSp
 
         return _recognise(registry, f"hf:{rest}", open_repo(f"hf:{rest}"))
     space, plugin = registry.namespace(prefix)
-    try:
+    with blamed(plugin, f"'{prefix}:{rest}'"):
         return rows_of("resolve", space.resolve(rest))
-    except PluginError as error:
-        raise PluginError(f"{plugin.maker}, which brings '{prefix}:': {error}") from error
-    except ZooError:
-        raise
-    except Exception as error:  # of the plugin
-        raise PluginError(
-            f"{plugin.maker}, which brings '{prefix}:', failed at {rest!r}: "
-            f"{type(error).__name__}: {error}. Update or uninstall {plugin.distribution}."
-        ) from error
 
 
 def _recognise(registry: Registry, source: str, files: RepoFiles) -> tuple[ModelSpec, ...]:

@@ -10,7 +10,7 @@ this process is steadier; with one thread it is what a quiet machine would take.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,7 +118,7 @@ def backends_on(device: str) -> tuple[str, ...]:
     """Return all backends that a device may have; whether they run there shows when they do."""
     from zoo.registry import default_registry
 
-    targets = sorted(default_registry().targets())
+    targets = default_registry().targets()
     on_gpu = (ONNX_TENSORRT,) if device.startswith("cuda") else ()
     return (*IN_TORCH, *targets, *on_gpu)
 
@@ -236,18 +236,29 @@ def make_batch(card: Card, samples: int, *, length: int | None = None) -> Batch:
     Raises:
         OptionError: The encoder does not take texts of that length.
     """
+    return noise(
+        card,
+        {
+            tensor.name: (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
+            for tensor in card.inputs
+        },
+    )
+
+
+def noise(card: Card, shapes: Mapping[str, tuple[int, ...]]) -> Batch:
+    """Return inputs of these shapes: noise, tokens of the vocabulary, masks of ones."""
     rng = np.random.default_rng(0)
     vocabulary = getattr(card, "vocab", None) or 2
 
-    def noise(tensor: TensorSpec) -> Array:
-        shape = (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
+    def draw(tensor: TensorSpec) -> Array:
+        shape = shapes[tensor.name]
         if tensor.skippable or tensor.dtype == "bool":  # a mask
             return np.ones(shape, tensor.dtype)
         if tensor.dtype == "int64":
             return rng.integers(0, vocabulary, shape)
         return rng.standard_normal(shape).astype(tensor.dtype)
 
-    return {tensor.name: noise(tensor) for tensor in card.inputs}
+    return {tensor.name: draw(tensor) for tensor in card.inputs}
 
 
 def facts_of_machine(plan: Plan) -> dict[str, Any]:

@@ -7,8 +7,9 @@ plugin prints is kept away from stdout, and one that does not come back is left 
 
 from __future__ import annotations
 
-import importlib
 import os
+import re
+import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pluggy
 
 from zoo import hookspecs
-from zoo.errors import PluginError
+from zoo.contract import namespaces_of, places_of, rows_of
+from zoo.errors import PluginError, ZooError
 from zoo.guarded import guarded
 from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
@@ -30,7 +32,8 @@ GROUP = "zoo"
 LIMIT = "ZOO_PLUGINS"
 PATIENCE = "ZOO_PLUGIN_SECONDS"
 SECONDS = 10.0  # that a plugin may take; the first-party ones take 0.02
-NOTHING: Mapping[str, str] = MappingProxyType({})
+ADVICE = "Update or uninstall {}, or leave it out with ZOO_PLUGINS."
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,18 +41,20 @@ class Plugin:
     """One entry point: who brought it, what it gave and what went wrong.
 
     Attributes:
-        distribution: Name on the package index.
+        distribution: Name on the package index, as the index spells it: `acme-encoder`.
         version: Of the distribution.
         name: Name of the entry point.
         module: Dotted path that the entry point names.
         seconds: Time to import it and to ask it for its rows.
         rows: Its models.
-        namespaces: Its prefixes.
+        namespaces: Its prefixes: word to namespace.
         commands: Its commands: name to `module:attribute`.
         targets: Its backends: name to `module:attribute`.
         readers: Of weights files: ending to `module:attribute`.
         error: Why it was skipped, or None.
         printed: What it wrote to stdout meanwhile.
+        changed: What of the process it changed meanwhile; put back as it was.
+        threads: That it started and left running.
         heavy: Whether it imported torch, which every command then waits for.
     """
 
@@ -59,31 +64,62 @@ class Plugin:
     module: str
     seconds: float = 0.0
     rows: tuple[ModelSpec, ...] = ()
-    namespaces: tuple[Namespace, ...] = ()
+    namespaces: Mapping[str, Namespace] = field(default_factory=lambda: NOTHING)
     commands: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     targets: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     readers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     error: str | None = None
     printed: str = ""
+    changed: tuple[str, ...] = ()
+    threads: tuple[threading.Thread, ...] = ()
     heavy: bool = False
     manager: pluggy.PluginManager = field(repr=False, default_factory=lambda: _manager())
 
     @property
-    def remark(self) -> str:
-        """What is wrong with it, or strange, in a few words; else empty."""
-        if self.error is not None:
-            return self.error
-        strange = ["imports torch, which every command waits for"] if self.heavy else []
-        strange += ["prints while it is imported"] if self.printed else []
-        return "; ".join(strange)
+    def maker(self) -> str:
+        """Distribution and version."""
+        return f"{self.distribution} {self.version}".strip()
 
-    def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-        """Ask the plugin whether it knows a repository."""
-        for implementation in self.manager.hook.zoo_checkpoint.get_hookimpls():
-            found = cast("tuple[ModelSpec, ...] | None", implementation.function(files))
-            if found:
-                return found
-        return None
+    @property
+    def remarks(self) -> list[str]:
+        """What is wrong with it, or strange, each in a few words."""
+        if self.error is not None:
+            return [self.error]
+        strange = {
+            "imports torch, which every command waits for; import it inside build()": self.heavy,
+            f"prints {self.printed[:40]!r} while it is imported": self.printed,
+            f"changes {' and '.join(self.changed)} while it is imported": self.changed,
+            "leaves a thread running, which keeps Python from ending": self.threads,
+            "brings nothing: mark its functions with zoo.hookimpl": not self._brings,
+        }
+        return [what for what, so in strange.items() if so]
+
+    @property
+    def _brings(self) -> bool:
+        """Whether it implements any hook."""
+        return any(self.manager.get_hookcallers(each) for each in self.manager.get_plugins())
+
+    def checkpoint(self, files: RepoFiles) -> tuple[ModelSpec, ...]:
+        """Ask the plugin whether it knows a repository; no rows if not, or if it fails.
+
+        Raises:
+            ZooError: The plugin refuses the repository, and says why.
+        """
+        if self.error is not None:
+            return ()
+        for asked in self.manager.hook.zoo_checkpoint.get_hookimpls():
+            try:
+                found = asked.function(files)
+                return () if found is None else rows_of("zoo_checkpoint", found)
+            except ZooError:
+                raise
+            except Exception as error:  # another plugin may know the repository
+                warnings.warn(
+                    f"Plugin {self.name!r} of {self.maker} failed at {files.source}: "
+                    f"{explain(error)}. {ADVICE.format(self.distribution)}",
+                    stacklevel=4,
+                )
+        return ()
 
 
 def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = None) -> list[Plugin]:
@@ -100,19 +136,35 @@ def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = Non
         points = entry_points(group=GROUP)
     if limit is None:
         limit = os.environ.get(LIMIT)
-    wanted = None if limit is None else {word.strip() for word in limit.split(",") if word.strip()}
-    plugins = []
-    for point in sorted(points, key=lambda point: (_distribution(point)[0], point.name)):
-        distribution, version = _distribution(point)
-        if wanted is None or {distribution, point.name} & wanted:
-            plugins.append(_load(point, distribution, version))
-    return plugins
+    found = sorted(((*_distribution(point), point) for point in points),
+                   key=lambda each: (each[0], each[2].name))  # fmt: skip
+    if limit is not None:
+        words = {word.strip() for word in limit.split(",") if word.strip()}
+        known = {name for distribution, _, point in found for name in (distribution, point.name)}
+        for word in sorted(words):
+            if not {word, normal(word)} & known:
+                warnings.warn(
+                    f"{LIMIT} names {word!r}, which is no installed plugin. There are: "
+                    f"{', '.join(sorted(known))}.",
+                    stacklevel=2,
+                )
+        words |= {normal(word) for word in words}
+        found = [each for each in found if {each[0], each[2].name} & words]
+    return [_load(point, distribution, version) for distribution, version, point in found]
+
+
+def normal(name: str) -> str:
+    """Return the name of a distribution as the package index spells it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:
-    if point.dist is None:
+    """Return name and version; of what was half uninstalled there may be neither."""
+    try:
+        assert point.dist is not None
+        return normal(point.dist.name), point.dist.version or ""
+    except Exception:  # importlib.metadata raises what its parsers raise
         return "unknown", ""
-    return point.dist.name, point.dist.version
 
 
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
@@ -121,15 +173,15 @@ def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     if outcome.error is None:
         plugin = cast(Plugin, outcome.value)
     else:
-        plugin.error = _explain(outcome.error)
+        plugin.error = explain(outcome.error)
         warnings.warn(
-            f"Skipped plugin {point.name!r} of {f'{distribution} {version}'.strip()} "
-            f"({point.value}): "
-            f"{plugin.error}. Update or uninstall {distribution}, or leave it out with {LIMIT}.",
-            stacklevel=2,
+            f"Skipped plugin {point.name!r} of {plugin.maker} ({point.value}): {plugin.error}. "
+            f"{ADVICE.format(distribution)}",
+            stacklevel=3,
         )
     plugin.seconds = outcome.seconds
-    plugin.printed = outcome.printed
+    plugin.printed, plugin.changed = outcome.printed, outcome.changed
+    plugin.threads = outcome.threads
     plugin.heavy = "torch" in outcome.imported
     return plugin
 
@@ -138,11 +190,17 @@ def _ask(point: EntryPoint, plugin: Plugin) -> Plugin:
     """Import a plugin and ask it for all that it brings; runs guarded."""
     plugin.manager.register(point.load(), name=f"{plugin.distribution}:{plugin.name}")
     plugin.manager.check_pending()  # a hook that this version does not have
-    plugin.rows = _call_models(plugin)
-    plugin.namespaces = _call_namespaces(plugin)
-    plugin.commands = _call_places(plugin, "zoo_commands")
-    plugin.targets = _call_places(plugin, "zoo_targets")
-    plugin.readers = _call_places(plugin, "zoo_weight_readers")
+    hooks = plugin.manager.hook
+    for asked in hooks.zoo_models.get_hookimpls():
+        plugin.rows += rows_of("zoo_models", asked.function())
+    for asked in hooks.zoo_namespaces.get_hookimpls():
+        plugin.namespaces = namespaces_of(asked.function())
+    for asked in hooks.zoo_commands.get_hookimpls():
+        plugin.commands = places_of("zoo_commands", asked.function())
+    for asked in hooks.zoo_targets.get_hookimpls():
+        plugin.targets = places_of("zoo_targets", asked.function())
+    for asked in hooks.zoo_weight_readers.get_hookimpls():
+        plugin.readers = places_of("zoo_weight_readers", asked.function())
     return plugin
 
 
@@ -162,51 +220,19 @@ def _patience() -> float:
     return seconds
 
 
-def _explain(error: BaseException) -> str:
-    """Return why a plugin was skipped, in one line."""
-    text = " ".join(str(error).split())
+def explain(error: BaseException) -> str:
+    """Return what a plugin raised, in one line."""
+    try:
+        text = " ".join(str(error).split()).rstrip(".")
+    except Exception:  # the error itself is the plugin's code
+        text = ""
     if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
         hook = text.partition("unknown hook ")[2].split()[0].strip("'")
         return f"it implements {hook}, which this encoder-zoo does not have"
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-def _call_models(plugin: Plugin) -> tuple[ModelSpec, ...]:
-    rows: list[ModelSpec] = []
-    for implementation in plugin.manager.hook.zoo_models.get_hookimpls():
-        rows.extend(cast("Iterable[ModelSpec]", implementation.function()))
-    for row in rows:
-        if not isinstance(row, ModelSpec):
-            raise PluginError(f"zoo_models returned {type(row).__name__}, not ModelSpec.")
-    return tuple(rows)
-
-
-def _call_namespaces(plugin: Plugin) -> tuple[Namespace, ...]:
-    namespaces: list[Namespace] = []
-    for implementation in plugin.manager.hook.zoo_namespaces.get_hookimpls():
-        namespaces.extend(cast("Iterable[Namespace]", implementation.function()))
-    return tuple(namespaces)
-
-
-def _call_places(plugin: Plugin, hook: str) -> Mapping[str, str]:
-    places: dict[str, str] = {}
-    for implementation in getattr(plugin.manager.hook, hook).get_hookimpls():
-        places.update(cast("Mapping[str, str]", implementation.function()))
-    for name, place in places.items():
-        if not isinstance(place, str) or place.count(":") != 1:
-            raise PluginError(
-                f"{hook} gives {place!r} for {name!r}; it must be 'module:attribute'."
-            )
-    return MappingProxyType(places)
-
-
-def import_place(place: str) -> Any:  # noqa: ANN401  whatever stands there
-    """Return what `module:attribute` names."""
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(module), attribute)

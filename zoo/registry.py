@@ -92,7 +92,9 @@ class Registry:
 
     def namespaces(self) -> list[Namespace]:
         """Return what stands behind prefixes, sorted by prefix."""
-        spaces = {name: space for plugin in self.plugins for name, space in plugin.namespaces.items()}
+        spaces = {
+            name: space for plugin in self.plugins for name, space in plugin.namespaces.items()
+        }
         return [spaces[name] for name in sorted(spaces)]
 
     def namespace(self, prefix: str) -> tuple[Namespace, Plugin]:

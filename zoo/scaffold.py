@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import os
 import re
 import shutil
+import sys
 import uuid
 from pathlib import Path
 
@@ -16,6 +18,8 @@ TEMPLATE = Path(__file__).parent / "templates" / "plugin"
 SUFFIX = ".tmpl"
 WORD = "example-plugin"
 RENAMED = {"gitignore": ".gitignore"}  # a dotfile here would apply to our own repository
+LONGEST = 64  # letters
+_TAKEN = sys.stdlib_module_names | {"conftest", "reference", "test_rows"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -34,10 +38,15 @@ def new_plugin(name: str, folder: Path) -> list[Path]:
         DiskError: The disk is full or refuses.
     """
     module = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module) or len(name) > LONGEST:
         raise OptionError(
             f"{name!r} cannot be the name of a distribution. Use small letters, digits and single "
-            "hyphens, beginning with a letter: acme-encoder."
+            f"hyphens, beginning with a letter, {LONGEST} at most: acme-encoder."
+        )
+    if module in _TAKEN or importlib.util.find_spec(module) is not None:
+        raise OptionError(
+            f"There is a module {module!r} already, which a plugin {name!r} would hide. Choose "
+            "another name."
         )
     if folder.exists():
         raise OptionError(f"{folder} is there already. Name another place with --out.")

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+# Endings of the files that the zoo reads itself.
+SAFETENSORS = ".safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")  # PyTorch's own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec:

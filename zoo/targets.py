@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from zoo.doors import import_place
+
 if TYPE_CHECKING:
     from zoo.bundle import Bundle
     from zoo.manifest import Engine, Manifest, Precision
@@ -137,8 +139,6 @@ def runtime_of(name: str) -> Runtime:
     Raises:
         OptionError: Nothing that is installed runs it.
     """
-    from zoo.plugins import import_place
-
     return cast(Runtime, import_place(_RUNTIMES[name])) if name in _RUNTIMES else target_of(name)
 
 
@@ -147,8 +147,9 @@ def target_of(name: str) -> Target:
 
     Raises:
         OptionError: No plugin has it.
+        AmbiguousNameError: Several distributions have it.
+        PluginError: It cannot be used.
     """
-    from zoo.plugins import import_place
     from zoo.registry import default_registry
 
-    return cast(Target, import_place(default_registry().target(name)))
+    return default_registry().target(name)

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from zoo.doors import clashes, obstacles
 from zoo.errors import OptionError, PluginError
-from zoo.plugins import LIMIT, Plugin
+from zoo.plugins import LIMIT, Plugin, normal
 from zoo.registry import Registry, default_registry
 from zoo.validation import fact_problems, network_problems
 
@@ -42,7 +44,11 @@ def validate_plugins(distribution: str | None = None) -> list[Problem]:
         OptionError: No such distribution is installed.
     """
     registry = default_registry()
-    plugins = [p for p in registry.plugins if distribution in (None, p.distribution)]
+    plugins = [
+        plugin
+        for plugin in registry.plugins
+        if distribution is None or normal(distribution) == plugin.distribution
+    ]
     if not plugins:
         known = ", ".join(sorted({plugin.distribution for plugin in registry.plugins}))
         raise OptionError(f"No plugin of {distribution!r} is installed. There are: {known}.")
@@ -52,29 +58,24 @@ def validate_plugins(distribution: str | None = None) -> list[Problem]:
         for found in _alone(name)
     }
     return [
-        Problem(
-            distribution=plugin.distribution,
-            entry_point=plugin.name,
-            row=row,
-            text=text,
-        )
+        Problem(distribution=plugin.distribution, entry_point=plugin.name, row=row, text=text)
         for plugin in plugins
         for row, text in _problems(plugin, alone[plugin.distribution, plugin.name], registry)
     ]
 
 
 def _problems(
-    plugin: Plugin, alone: dict[str, object], registry: Registry
+    plugin: Plugin, alone: dict[str, Any], registry: Registry
 ) -> Iterator[tuple[str, str]]:
     if plugin.error is not None:
         yield "", f"it is skipped: {plugin.error}"
         return
-    if alone["imports_torch"]:
-        yield "", "importing it imports torch; import torch inside build() only"
-    elif float(str(alone["seconds"])) > SLOW:
+    for text in (*alone["remarks"], *clashes(plugin, registry.plugins), *obstacles(plugin)):
+        yield "", text
+    if alone["seconds"] > SLOW and not alone["imports_torch"]:
         yield "", f"importing it takes {alone['seconds']:.2f} s; {SLOW} is slow"
-    if alone["prints"]:
-        yield "", f"importing it prints {str(alone['prints'])[:40]!r}"
+    if alone["stderr"]:
+        yield "", f"writes {alone['stderr'][:40]!r} to stderr while it is imported"
     for row in plugin.rows:
         for name in (row.name, *row.aliases):
             owners = registry.owners(name)
@@ -84,8 +85,11 @@ def _problems(
             yield row.name, text
 
 
-def _alone(distribution: str) -> list[dict[str, object]]:
-    """Return what `zoo plugins list --json` says where only one distribution is loaded."""
+def _alone(distribution: str) -> list[dict[str, Any]]:
+    """Return what `zoo plugins list --json` says where only one distribution is loaded.
+
+    Under `stderr` stands what its plugins wrote there, or to stdout past Python.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "zoo", "plugins", "list", "--json"],
         env={**os.environ, LIMIT: distribution},
@@ -95,5 +99,6 @@ def _alone(distribution: str) -> list[dict[str, object]]:
     )
     if done.returncode != 0:
         raise PluginError(f"{distribution} cannot be loaded by itself: {done.stderr.strip()}")
-    found: list[dict[str, object]] = json.loads(done.stdout)
-    return found
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    skipped = any(each["error"] for each in found)  # then the zoo's own warning is there
+    return [{**each, "stderr": "" if skipped else done.stderr.strip()} for each in found]

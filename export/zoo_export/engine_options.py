@@ -28,7 +28,7 @@ class TargetType(click.ParamType[str]):
 
         targets = default_registry().targets()
         if value not in targets:
-            self.fail(f"{value!r} is none of {', '.join(sorted(targets))}.", param, ctx)
+            self.fail(f"{value!r} is none of {', '.join(targets)}.", param, ctx)
         return str(value)
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, NoReturn
 
 import click
 
@@ -76,6 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             click.echo(f"Error: {error}", err=True)
             return error.exit_code
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process, also where a plugin's thread goes on."""
+    code = main()
+    registry = sys.modules.get("zoo.registry")
+    if registry is not None and registry.default_registry.cache_info().currsize:
+        plugins = registry.default_registry().plugins
+        if any(thread.is_alive() for plugin in plugins for thread in plugin.threads):
+            sys.stderr.flush()
+            os._exit(code)  # sys.exit would wait for it
+    sys.exit(code)
 
 
 def _show_warning(

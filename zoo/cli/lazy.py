@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from zoo.errors import ZooError
+
 
 def example(*lines: str) -> str:
     """Return the end of a command's help: lines that can be copied."""
@@ -38,12 +40,16 @@ class LazyGroup(click.Group):
         if cmd_name in self._lazy:
             command = importlib.import_module(self._lazy[cmd_name]).command
             return command
-        place = _from_plugins().get(cmd_name)
-        if place is None:
-            return super().get_command(ctx, cmd_name)
-        from zoo.plugins import import_place
+        from zoo import doors
+        from zoo.registry import default_registry
 
-        command = import_place(place)
+        try:
+            plugin = doors.owner(default_registry().plugins, "commands", cmd_name)
+            if plugin is None:
+                return super().get_command(ctx, cmd_name)
+            command = doors.opened(plugin, "commands", cmd_name)
+        except ZooError as error:  # `zoo --help` lists the other commands all the same
+            return _Unusable(cmd_name, error)
         return command
 
     def resolve_command(
@@ -60,9 +66,21 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _from_plugins() -> dict[str, str]:
-    """Return commands of plugins: name to `module:attribute`."""
+class _Unusable(click.Command):
+    """Stands for a plugin's command that cannot be imported; says so when it is run."""
+
+    def __init__(self, name: str, error: ZooError) -> None:
+        super().__init__(name, help=str(error), short_help="(cannot be used: run it to see why)")
+        self._error = error
+
+    def make_context(self, *_: Any, **__: Any) -> click.Context:  # noqa: ANN401  click's
+        """Raise what went wrong, whatever the arguments are."""
+        raise self._error
+
+
+def _from_plugins() -> list[str]:
+    """Return the names of plugins' commands."""
+    from zoo import doors
     from zoo.registry import default_registry
 
-    return {name: place for plugin in default_registry().plugins
-            for name, place in plugin.commands.items()}  # fmt: skip
+    return doors.names(default_registry().plugins, "commands")

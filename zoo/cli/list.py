@@ -7,7 +7,8 @@ import click
 import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, table
-from zoo.errors import UnknownModelError
+from zoo.doors import blamed
+from zoo.errors import OptionError
 from zoo.registry import default_registry
 
 COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
@@ -78,19 +79,19 @@ def command(
     if not rows:
         click.echo("No model matches.", err=True)
     if pattern == "*":
-        for space in default_registry().namespaces().values():
+        for space in default_registry().namespaces():
             click.echo(f"{space.prefix}:NAME  {space.summary}", err=True)
 
 
 def _names(prefix: str, pattern: str, *, as_json: bool) -> None:
     """Print the names that a namespace knows."""
-    spaces = default_registry().namespaces()
-    if prefix not in spaces:
-        known = ", ".join(f"{name}:" for name in sorted(spaces)) or "none"
-        raise UnknownModelError(
-            f"No plugin brings names that begin with '{prefix}:'. Known: {known}"
+    if prefix == "hf":
+        raise OptionError(
+            "The Hub's repositories are not listed. `zoo info hf:org/repo` shows one."
         )
-    names = [f"{prefix}:{name}" for name in spaces[prefix].search(pattern)]
+    space, plugin = default_registry().namespace(prefix)
+    with blamed(plugin, f"'{prefix}:{pattern}'"):
+        names = [f"{prefix}:{name}" for name in space.search(pattern)]
     if as_json:
         echo_json(names)
         return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json, table
+from zoo.doors import clashes
 from zoo.plugins import Plugin
 from zoo.registry import default_registry
 
@@ -50,9 +52,10 @@ def list_(as_json: bool) -> None:
 def validate(distribution: str | None, as_json: bool) -> int:
     """Check every installed plugin, or those of one DISTRIBUTION.
 
-    Finds plugins that do not load, import torch or are slow while they are imported, names that
-    clash, facts and licences that are missing, networks that do not build, and keys without a
-    rule. Exit code 1 if there is anything.
+    Finds plugins that do not load or bring nothing; those that import torch, print, change the
+    process or are slow while they are imported; names that clash; facts and licences that are
+    missing, networks that do not build, keys without a rule, and commands, targets and readers
+    that cannot be imported. Exit code 1 if there is anything.
     """
     from zoo.validate_plugins import validate_plugins
 
@@ -85,8 +88,9 @@ def new(name: str, out: Path | None) -> None:
     folder = out or Path(name)
     for path in new_plugin(name, folder):
         click.echo(str(folder / path))
+    place = shlex.quote(str(folder))
     click.echo(
-        f"\nNext: cd {folder} && python -m pip install -e '.[test]' && pytest\n"
+        f"\nNext: cd {place} && python -m pip install -e '.[test]' && pytest\n"
         f"      zoo export {name}-s8 --weights random --out dist/{name}-s8"
     )
 
@@ -104,7 +108,7 @@ def _list(as_json: bool) -> None:
             plugin.module,
             str(len(plugin.rows)),
             f"{plugin.seconds:.3f}",
-            plugin.remark,
+            "; ".join((*plugin.remarks, *clashes(plugin, plugins))),
         )
         for plugin in plugins
     )
@@ -119,9 +123,12 @@ def plugin_to_dict(plugin: Plugin) -> dict[str, object]:
         "entry_point": plugin.name,
         "module": plugin.module,
         "models": [row.name for row in plugin.rows],
-        "namespaces": [namespace.prefix for namespace in plugin.namespaces],
+        "namespaces": list(plugin.namespaces),
+        "commands": list(plugin.commands),
+        "targets": list(plugin.targets),
+        "readers": list(plugin.readers),
         "seconds": round(plugin.seconds, 6),
         "error": plugin.error,
         "imports_torch": plugin.heavy,
-        "prints": plugin.printed,
+        "remarks": [*plugin.remarks, *clashes(plugin, default_registry().plugins)],
     }

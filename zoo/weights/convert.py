@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from zoo.errors import FormatError
 from zoo.hookspecs import ReadTensors
+from zoo.sources import PICKLES, SAFETENSORS
 from zoo.weights import pickles
 from zoo.weights.cache import cache_root, check_space, exclusive, whole
 from zoo.weights.lock import Entry, read_lock, remember
@@ -16,8 +17,6 @@ from zoo.weights.verify import Corrupted, verify
 
 if TYPE_CHECKING:
     import torch
-
-SAFETENSORS = ".safetensors"
 
 
 def readable(file: Entry, name: str, *, entry: str = "") -> Path:
@@ -34,16 +33,15 @@ def readable(file: Entry, name: str, *, entry: str = "") -> Path:
     """
     if name.endswith(SAFETENSORS):
         return Path(file.path)
-    from zoo.plugins import import_place
     from zoo.registry import default_registry
 
     found = default_registry().reader(name)
-    if found is None and name.endswith(pickles.ENDINGS):
+    if found is not None:
+        read, maker = found
+        return _converted(file, read, maker, entry)
+    if name.endswith(PICKLES):
         return _converted(file, pickles.read_tensors, "", entry)
-    if found is None:
-        return Path(file.path)  # whoever reads it says what is wrong with it
-    place, maker = found
-    return _converted(file, cast(ReadTensors, import_place(place)), maker, entry)
+    return Path(file.path)  # whoever reads it says what is wrong with it
 
 
 def _converted(file: Entry, read: ReadTensors, maker: str, entry: str) -> Path:

@@ -13,7 +13,6 @@ from zoo.weights.cache import disk_errors
 if TYPE_CHECKING:
     import torch
 
-ENDINGS = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")
 # What torch says of a pickle that wants more than tensors: a global's name, a kind of object, code.
 _ASKS = re.compile(r"GLOBAL (\S+)|Can only (?:create|build) .* but got (.+)|(TorchScript)")
 _ZIP = b"PK\x03\x04"
