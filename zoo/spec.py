@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from zoo.keys import KeyMap
+from zoo.papers import Paper as Paper
 from zoo.recipes import (
     COMPANIONS as COMPANIONS,
 )
@@ -163,11 +164,15 @@ class Family:
     Attributes:
         name: Word to filter by.
         title: Title of the paper.
+        authors: Of the paper, as BibTeX has them: `Last, First and others`.
         arxiv: Identifier at arxiv.org, or empty.
         url: Paper or authors' code, where there is no arXiv entry.
         year: Of the first public version.
-        objective: What the training optimised.
+        objective: What the training optimised, and on which data.
         license: SPDX identifier where one exists.
+        license_url: Where its terms can be read, if it is none of SPDX's.
+        languages: Of the texts or the speech that it was trained on, as ISO 639-1 codes;
+            `multilingual` where there are dozens.
         keymaps: Layouts in which its checkpoints exist; the file's header selects one.
     """
 
@@ -178,8 +183,18 @@ class Family:
     license: str
     modality: Modality
     keymaps: tuple[KeyMap, ...] = ()
+    authors: str = ""
     arxiv: str = ""
     url: str = ""
+    license_url: str = ""
+    languages: tuple[str, ...] = ()
+
+    @property
+    def paper(self) -> Paper:
+        """What is cited for all its checkpoints."""
+        return Paper(
+            title=self.title, year=self.year, authors=self.authors, arxiv=self.arxiv, url=self.url
+        )
 
     def model(
         self,
@@ -195,6 +210,8 @@ class Family:
         license: str | None = None,
         objective: str | None = None,
         year: int | None = None,
+        languages: tuple[str, ...] | None = None,
+        papers: tuple[Paper, ...] = (),
         space: Space | None = None,
         matryoshka: tuple[int, ...] = (),
         export: ExportKind = "torch",
@@ -216,6 +233,8 @@ class Family:
             license=license or self.license,
             objective=objective or self.objective,
             year=year or self.year,
+            languages=self.languages if languages is None else languages,
+            papers=papers,
             space=space,
             matryoshka=matryoshka,
             export=export,
@@ -287,6 +306,8 @@ class ModelSpec:
         name: Canonical public name.
         params: Parameters of the encoder without heads.
         outputs: What `encode(output=...)` can give.
+        languages: Of its training, as in its family.
+        papers: Where this checkpoint was published, if not in the family's paper alone.
         matryoshka: Widths that the vector may be cut to; empty if the model was not trained so.
         space: The joint space that it is a tower of.
         export: How it can leave PyTorch.
@@ -308,6 +329,8 @@ class ModelSpec:
     license: str
     objective: str
     year: int
+    languages: tuple[str, ...] = ()
+    papers: tuple[Paper, ...] = ()
     aliases: tuple[str, ...] = ()
     space: Space | None = None
     matryoshka: tuple[int, ...] = ()

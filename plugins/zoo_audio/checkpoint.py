@@ -147,6 +147,8 @@ def _row(files: RepoFiles, family: Family, note: str) -> ModelSpec:
         license="unknown",
         objective="see the repository",
         year=family.year,
+        languages=(),
+        papers=(),
         note=note,
         source=files.source,
     )

@@ -154,7 +154,10 @@ def _rows(
         tokenizer_home=None if "tokenizer.json" in files.names() else TOKENIZER,
         source=files.source,
     )
-    image, text = (replace(row, license="unknown", objective="see the repository") for row in rows)
+    image, text = (
+        replace(row, license="unknown", objective="see the repository", languages=())
+        for row in rows
+    )
     recipe = replace(cast(TextPreprocess, text.preprocess), clean=clean)
     return image, replace(text, preprocess=recipe)
 

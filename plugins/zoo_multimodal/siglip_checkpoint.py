@@ -232,7 +232,10 @@ def _rows(
         recipes=(preprocess, words),
         source=files.source,
     )
-    image, text = (replace(row, license="unknown", objective="see the repository") for row in rows)
+    image, text = (
+        replace(row, license="unknown", objective="see the repository", languages=())
+        for row in rows
+    )
     return image, text
 
 

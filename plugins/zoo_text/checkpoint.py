@@ -103,6 +103,8 @@ def _row(
         inputs=text_inputs(max_length),
         params=config.params,
         license="unknown",
+        objective="see the repository",
+        languages=(),
         note=_note(files, pooling),
         source=files.source,
     )

@@ -10,11 +10,13 @@ FAMILY = Family(
     name="hubert",
     title="HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden "
     "Units",
+    authors="Hsu, Wei-Ning and others",
     arxiv="2106.07447",
     year=2021,
-    objective="masked prediction of k-means units",
+    objective="masked prediction of k-means units, Libri-Light",
     license="apache-2.0",
     modality="audio",
+    languages=("en",),
     keymaps=WAV2VEC2,
 )
 
@@ -27,6 +29,7 @@ ROWS = (
         files=("pytorch_model.bin",),
         config=BASE,
         params=94_370_944,
+        objective="masked prediction of k-means units, LibriSpeech",
         aliases=("hubert",),
         weights_note=PICKLE,
     ),

@@ -9,11 +9,13 @@ from zoo_audio.families.rows import PICKLE, STABLE_LARGE, STABLE_XLARGE, wavefor
 FAMILY = Family(
     name="mms",
     title="Scaling Speech Technology to 1,000+ Languages",
+    authors="Pratap, Vineel and others",
     arxiv="2305.13516",
     year=2023,
     objective="contrastive over quantised latents, 1,400 languages",
     license="cc-by-nc-4.0",
     modality="audio",
+    languages=("multilingual",),
     keymaps=WAV2VEC2,
 )
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from zoo.spec import BATCH, AudioPreprocess, Dim, Family, ModelSpec, TensorSpec, WeightsSpec
+from zoo.spec import (
+    BATCH,
+    AudioPreprocess,
+    Dim,
+    Family,
+    ModelSpec,
+    Paper,
+    TensorSpec,
+    WeightsSpec,
+)
 from zoo_audio.configs import Wav2Vec2Config, WhisperConfig
 
 RATE = 16_000  # Hz, of all of them
@@ -42,6 +51,8 @@ def waveform_model(
     aliases: tuple[str, ...] = (),
     license: str | None = None,
     objective: str | None = None,
+    languages: tuple[str, ...] | None = None,
+    papers: tuple[Paper, ...] = (),
     note: str = "",
     weights_note: str = "",
 ) -> ModelSpec:
@@ -65,6 +76,8 @@ def waveform_model(
         aliases=aliases,
         license=license,
         objective=objective,
+        languages=languages,
+        papers=papers,
         note=" ".join(filter(None, (MEAN + (ALONE if alone else ""), note))),
         source=f"https://huggingface.co/{repo}/blob/{revision or 'main'}/config.json",
     )
@@ -78,6 +91,7 @@ def whisper_model(
     config: WhisperConfig,
     params: int,
     revision: str,
+    objective: str | None = None,
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
     """Make the row of a Whisper encoder."""
@@ -90,6 +104,7 @@ def whisper_model(
         ),
         inputs=mel_inputs(config),
         params=params,
+        objective=objective,
         aliases=aliases,
         note="The encoder alone. Every sound is cut to 30 seconds or filled up with silence, which "
         "is attended to, as in training. The vector is the mean of the frames that the sound "

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from zoo.spec import Family
+from zoo.spec import Family, Paper
 from zoo_audio.families.layouts import WAV2VEC2
 from zoo_audio.families.rows import BASE, LARGE, PICKLE, STABLE_LARGE, waveform_model
 
 FAMILY = Family(
     name="wav2vec2",
     title="wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations",
+    authors="Baevski, Alexei and Zhou, Henry and Mohamed, Abdelrahman and Auli, Michael",
     arxiv="2006.11477",
     year=2020,
-    objective="contrastive over quantised latents of masked frames",
+    objective="contrastive over quantised latents of masked frames, LibriSpeech",
     license="apache-2.0",
     modality="audio",
+    languages=("en",),
     keymaps=WAV2VEC2,
+)
+
+XLSR = Paper(
+    title="Unsupervised Cross-lingual Representation Learning for Speech Recognition",
+    authors="Conneau, Alexis and others",
+    arxiv="2006.13979",
+    year=2020,
+)
+XLS_R = Paper(
+    title="XLS-R: Self-supervised Cross-lingual Speech Representation Learning at Scale",
+    authors="Babu, Arun and others",
+    arxiv="2111.09296",
+    year=2021,
 )
 
 ROWS = (
@@ -36,7 +51,7 @@ ROWS = (
         revision="22aad52d435eb6dbaf354bdad9b0da84ce7d6156",
         config=BASE,
         params=94_370_944,
-        objective="contrastive over quantised latents, then letters of English speech (CTC)",
+        objective="contrastive over quantised latents, then letters of LibriSpeech (CTC)",
     ),
     waveform_model(
         FAMILY,
@@ -52,6 +67,7 @@ ROWS = (
         repo="facebook/wav2vec2-large-lv60",
         config=STABLE_LARGE,
         params=315_437_696,
+        objective="contrastive over quantised latents of masked frames, Libri-Light",
     ),
     waveform_model(
         FAMILY,
@@ -61,6 +77,8 @@ ROWS = (
         config=STABLE_LARGE,
         params=315_437_696,
         objective="contrastive over quantised latents, 53 languages",
+        languages=("multilingual",),
+        papers=(XLSR,),
     ),
     waveform_model(
         FAMILY,
@@ -70,5 +88,7 @@ ROWS = (
         config=STABLE_LARGE,
         params=315_437_696,
         objective="contrastive over quantised latents, 128 languages",
+        languages=("multilingual",),
+        papers=(XLS_R,),
     ),
 )

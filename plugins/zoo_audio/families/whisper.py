@@ -10,11 +10,13 @@ from zoo_audio.families.rows import whisper_model
 FAMILY = Family(
     name="whisper",
     title="Robust Speech Recognition via Large-Scale Weak Supervision",
+    authors="Radford, Alec and others",
     arxiv="2212.04356",
     year=2022,
     objective="transcription and translation of 680,000 hours of labelled speech",
     license="apache-2.0",
     modality="audio",
+    languages=("multilingual",),
     keymaps=WHISPER,
 )
 
@@ -64,5 +66,7 @@ ROWS = (
         revision="06f233fe06e710322aca913c1bc4249a0d71fce1",
         config=_config(1280, 32, 20, mels=128),
         params=636_968_960,
+        objective="transcription and translation of a million hours of labelled speech, and of "
+        "four million that whisper-large-v2 labelled",
     ),
 )

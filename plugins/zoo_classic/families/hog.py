@@ -11,6 +11,7 @@ from zoo_classic.hog_config import HogConfig
 HOG = Family(
     name="hog",
     title="Histograms of Oriented Gradients for Human Detection",
+    authors="Dalal, Navneet and Triggs, Bill",
     url="https://lear.inrialpes.fr/people/triggs/pubs/Dalal-cvpr05.pdf",
     year=2005,
     objective="none (hand-made)",

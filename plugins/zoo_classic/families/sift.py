@@ -11,6 +11,7 @@ from zoo.spec import (
     Family,
     KeypointPreprocess,
     ModelSpec,
+    Paper,
     TensorSpec,
     WeightsSpec,
 )
@@ -23,6 +24,7 @@ _STATE = (
 SIFT = Family(
     name="sift",
     title="Distinctive Image Features from Scale-Invariant Keypoints",
+    authors="Lowe, David G.",
     url="https://doi.org/10.1023/B:VISI.0000029664.99615.94",
     year=2004,
     objective="none (hand-made)",
@@ -33,12 +35,26 @@ SIFT = Family(
 BOVW = Family(
     name="bovw",
     title="Video Google: A Text Retrieval Approach to Object Matching in Videos",
+    authors="Sivic, Josef and Zisserman, Andrew",
     url="https://www.robots.ox.ac.uk/~vgg/publications/2003/Sivic03/sivic03.pdf",
     year=2003,
     objective="k-means over descriptors",
     license="apache-2.0",
     modality="image",
     keymaps=_STATE,
+)
+
+ROOT_SIFT = Paper(
+    title="Three things everyone should know to improve object retrieval",
+    authors="Arandjelovi{\\'c}, Relja and Zisserman, Andrew",
+    url="https://doi.org/10.1109/CVPR.2012.6248018",
+    year=2012,
+)
+VLAD = Paper(
+    title="Aggregating local descriptors into a compact image representation",
+    authors="J{\\'e}gou, Herv{\\'e} and others",
+    url="https://doi.org/10.1109/CVPR.2010.5540039",
+    year=2010,
 )
 
 _RECIPE = KeypointPreprocess()
@@ -58,6 +74,7 @@ def _row(
     weights: WeightsSpec,
     export: ExportKind,
     note: str,
+    papers: tuple[Paper, ...],
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
     return family.model(
@@ -81,6 +98,7 @@ def _row(
             ),
         ),
         params=0,
+        papers=papers,
         aliases=aliases,
         export=export,
         note=note,
@@ -96,6 +114,7 @@ ROWS = (
         "sift",
         DescriptorConfig(pooling="mean", fitted=True),
         weights=NO_WEIGHTS,
+        papers=(ROOT_SIFT,),
         export="none",
         note="The mean of the descriptors; tokens are the descriptors. Finding keypoints is no "
         f"network, so there is no graph of it. {_ROOT}",
@@ -105,6 +124,7 @@ ROWS = (
         "sift-vlad",
         DescriptorConfig(pooling="vlad", words=64),
         weights=_CODEBOOK,
+        papers=(VLAD, ROOT_SIFT),
         export="algebra",
         note=f"{_FIT} Sums of differences to 64 words, square roots taken, unit length. {_ROOT}",
     ),
@@ -113,6 +133,7 @@ ROWS = (
         "bovw",
         DescriptorConfig(pooling="bovw", words=1000),
         weights=_CODEBOOK,
+        papers=(ROOT_SIFT,),
         export="algebra",
         aliases=("bovw-sift-1k",),
         note=f"{_FIT} How often each of 1,000 words is the nearest, weighted by how few images "

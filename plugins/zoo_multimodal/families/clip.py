@@ -8,15 +8,16 @@ from __future__ import annotations
 from zoo.spec import Family, ModelSpec, WeightsSpec
 from zoo_multimodal.clip_text_config import ClipTextConfig
 from zoo_multimodal.families.clip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
-from zoo_multimodal.families.towers import Families, Pair, towers
+from zoo_multimodal.families.towers import Pair, families, towers
 from zoo_vision.vit_config import ViTConfig
 
 SOURCE = "https://github.com/mlfoundations/open_clip/tree/v3.3.0/src/open_clip/model_configs"
 
-CLIP = Families(
-    image=Family(
+CLIP = families(
+    Family(
         name="clip",
         title="Learning Transferable Visual Models From Natural Language Supervision",
+        authors="Radford, Alec and others",
         arxiv="2103.00020",
         year=2021,
         objective="image-text contrastive (InfoNCE), WIT-400M",
@@ -24,16 +25,8 @@ CLIP = Families(
         modality="image",
         keymaps=IMAGE_KEYMAPS,
     ),
-    text=Family(
-        name="clip",
-        title="Learning Transferable Visual Models From Natural Language Supervision",
-        arxiv="2103.00020",
-        year=2021,
-        objective="image-text contrastive (InfoNCE), WIT-400M",
-        license="mit",
-        modality="text",
-        keymaps=TEXT_KEYMAPS,
-    ),
+    text_keymaps=TEXT_KEYMAPS,
+    languages=("en",),
 )
 
 NOTE = (

@@ -7,35 +7,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import Family, ImagePreprocess, ModelSpec, Paper, WeightsSpec
 from zoo_multimodal.families import clip
 from zoo_multimodal.families.clip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
-from zoo_multimodal.families.towers import Families, Pair, image_preprocess, towers
+from zoo_multimodal.families.towers import Pair, families, image_preprocess, towers
 
 SOURCE = "https://github.com/mlfoundations/open_clip/blob/v3.3.0/src/open_clip/pretrained.py"
 
-OPENCLIP = Families(
-    image=Family(
+OPENCLIP = families(
+    Family(
         name="openclip",
         title="Reproducible scaling laws for contrastive language-image learning",
+        authors="Cherti, Mehdi and others",
         arxiv="2212.07143",
         year=2022,
-        objective="image-text contrastive (InfoNCE), LAION-2B or DataComp-1B",
+        objective="image-text contrastive (InfoNCE), LAION-2B",
         license="mit",
         modality="image",
         keymaps=IMAGE_KEYMAPS,
     ),
-    text=Family(
-        name="openclip",
-        title="Reproducible scaling laws for contrastive language-image learning",
-        arxiv="2212.07143",
-        year=2022,
-        objective="image-text contrastive (InfoNCE), LAION-2B or DataComp-1B",
-        license="mit",
-        modality="text",
-        keymaps=TEXT_KEYMAPS,
-    ),
+    text_keymaps=TEXT_KEYMAPS,
+    languages=("en",),
 )
+DATACOMP = Paper(
+    title="DataComp: In search of the next generation of multimodal datasets",
+    authors="Gadre, Samir Yitzhak and others",
+    arxiv="2304.14108",
+    year=2023,
+)
+DATACOMP_OBJECTIVE = "image-text contrastive (InfoNCE), DataComp-1B"
 
 NOTE = (
     "Trained with exact GELU, not quick_gelu. Vectors are not normalised, as in open_clip's "
@@ -80,6 +80,8 @@ def _rows(
     revision: str | None,
     params: tuple[int, int],
     preprocess: ImagePreprocess | None = None,
+    objective: str | None = None,
+    papers: tuple[Paper, ...] = (),
     aliases: tuple[str, ...] = (),
     note: str = NOTE,
 ) -> tuple[ModelSpec, ModelSpec]:
@@ -97,6 +99,8 @@ def _rows(
         ),
         params=params,
         preprocess=preprocess,
+        objective=objective,
+        papers=papers,
         aliases=aliases,
         note=note,
         source=SOURCE,
@@ -131,6 +135,8 @@ ROWS: tuple[ModelSpec, ...] = (
         repo="hf:laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
         revision="d110532e8d4ff91c574ee60a342323f28468b287",
         params=(86_192_640, 63_428_096),
+        objective=DATACOMP_OBJECTIVE,
+        papers=(DATACOMP,),
     ),
     *_rows(
         "openclip-l14",
@@ -151,6 +157,8 @@ ROWS: tuple[ModelSpec, ...] = (
         repo="hf:laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
         revision="84c9828e63dc9a9351d1fe637c346d4c1c4db341",
         params=(303_966_208, 123_650_304),
+        objective=DATACOMP_OBJECTIVE,
+        papers=(DATACOMP,),
     ),
     *_rows(
         "openclip-h14",

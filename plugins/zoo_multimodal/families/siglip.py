@@ -22,7 +22,7 @@ from zoo.spec import (
 )
 from zoo_multimodal.clip_text_config import ClipTextConfig
 from zoo_multimodal.families.siglip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
-from zoo_multimodal.families.towers import Families, Pair, text_inputs
+from zoo_multimodal.families.towers import Families, Pair, families, text_inputs
 from zoo_vision.families.vit_layouts import pixels
 from zoo_vision.vit_config import ViTConfig
 
@@ -31,36 +31,36 @@ HALVES = (0.5, 0.5, 0.5)
 TEMPLATE = "This is a photo of {}."
 
 
-def _families(name: str, title: str, arxiv: str, year: int, objective: str) -> Families:
-    def family(modality: Modality) -> Family:
-        return Family(
-            name=name,
-            title=title,
-            arxiv=arxiv,
-            year=year,
-            objective=objective,
-            license="apache-2.0",
-            modality=modality,
-            keymaps=IMAGE_KEYMAPS if modality == "image" else TEXT_KEYMAPS,
-        )
-
-    return Families(image=family("image"), text=family("text"))
-
-
-SIGLIP = _families(
-    "siglip",
-    "Sigmoid Loss for Language Image Pre-Training",
-    "2303.15343",
-    2023,
-    "image-text, each pair by itself (sigmoid), WebLI",
+SIGLIP = families(
+    Family(
+        name="siglip",
+        title="Sigmoid Loss for Language Image Pre-Training",
+        authors="Zhai, Xiaohua and Mustafa, Basil and Kolesnikov, Alexander and Beyer, Lucas",
+        arxiv="2303.15343",
+        year=2023,
+        objective="image-text, each pair by itself (sigmoid), WebLI",
+        license="apache-2.0",
+        modality="image",
+        keymaps=IMAGE_KEYMAPS,
+    ),
+    text_keymaps=TEXT_KEYMAPS,
+    languages=("en",),
 )
-SIGLIP2 = _families(
-    "siglip2",
-    "SigLIP 2: Multilingual Vision-Language Encoders with Improved Semantic Understanding, "
-    "Localization, and Dense Features",
-    "2502.14786",
-    2025,
-    "image-text, each pair by itself (sigmoid), captioning, self-distillation, WebLI",
+SIGLIP2 = families(
+    Family(
+        name="siglip2",
+        title="SigLIP 2: Multilingual Vision-Language Encoders with Improved Semantic "
+        "Understanding, Localization, and Dense Features",
+        authors="Tschannen, Michael and others",
+        arxiv="2502.14786",
+        year=2025,
+        objective="image-text, each pair by itself (sigmoid), captioning, self-distillation, WebLI",
+        license="apache-2.0",
+        modality="image",
+        keymaps=IMAGE_KEYMAPS,
+    ),
+    text_keymaps=TEXT_KEYMAPS,
+    languages=("multilingual",),
 )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from zoo.keys import KeyMap
 from zoo.spec import (
     BATCH,
     Family,
     ImagePreprocess,
     Modality,
     ModelSpec,
+    Paper,
     Space,
     TensorSpec,
     TextPreprocess,
@@ -57,6 +59,14 @@ class Families:
     text: Family
 
 
+def families(
+    image: Family, *, text_keymaps: tuple[KeyMap, ...], languages: tuple[str, ...]
+) -> Families:
+    """Return the family of a paper's image towers with that of its text towers."""
+    text = replace(image, modality="text", keymaps=text_keymaps, languages=languages)
+    return Families(image=image, text=text)
+
+
 def image_preprocess(
     size: int,
     mean: tuple[float, ...] = MEAN,
@@ -91,6 +101,8 @@ def towers(
     params: tuple[int, int],
     preprocess: ImagePreprocess | None = None,
     tokenizer_home: WeightsSpec | None = TOKENIZER,
+    objective: str | None = None,
+    papers: tuple[Paper, ...] = (),
     aliases: tuple[str, ...] = (),
     note: str = "",
     source: str = "",
@@ -107,6 +119,8 @@ def towers(
         params: Parameters of the image tower, of the text tower.
         preprocess: Of images; by default open_clip's with OpenAI's mean and deviation.
         tokenizer_home: Where the tokenizer lies; None is beside the weights.
+        objective: Of both, if not the family's.
+        papers: Of both, beside the family's.
         aliases: Of the space.
         note: What a user should know.
         source: URL of the numbers.
@@ -126,6 +140,8 @@ def towers(
             preprocess=preprocess or image_preprocess(pair.image.image_size[0]),
             inputs=pixels(pair.image.patch, typical=pair.image.image_size[0]),
             params=params[0],
+            objective=objective,
+            papers=papers,
             space=space,
             note=note,
             source=source,
@@ -137,6 +153,8 @@ def towers(
             preprocess=text_preprocess(pair.text.context, tokenizer_home),
             inputs=text_inputs(pair.text),
             params=params[1],
+            objective=objective,
+            papers=papers,
             space=space,
             note=note,
             source=source,

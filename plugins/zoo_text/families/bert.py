@@ -11,11 +11,13 @@ from zoo_text.families.rows import BASE, LARGE, MEAN_BY_CHOICE, text_model
 FAMILY = Family(
     name="bert",
     title="BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding",
+    authors="Devlin, Jacob and Chang, Ming-Wei and Lee, Kenton and Toutanova, Kristina",
     arxiv="1810.04805",
     year=2018,
-    objective="masked tokens and next sentence",
+    objective="masked tokens and next sentence, BookCorpus and English Wikipedia",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 
@@ -55,7 +57,8 @@ MODELS = (
         config=replace(BASE, vocab=119547),
         params=177_262_848,
         lower=False,
-        objective="masked tokens and next sentence, 104 languages",
+        objective="masked tokens and next sentence, Wikipedia in 104 languages",
+        languages=("multilingual",),
         note=MEAN_BY_CHOICE,
     ),
 )

@@ -12,11 +12,13 @@ from zoo_text.families.xlm_roberta import SENTENCE_PIECE
 FAMILY = Family(
     name="bge",
     title="C-Pack: Packed Resources For General Chinese Embeddings",
+    authors="Xiao, Shitao and others",
     arxiv="2309.07597",
     year=2023,
     objective="RetroMAE, then contrastive, then fine-tuned",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 
@@ -25,9 +27,11 @@ M3 = replace(
     name="bge-m3",
     title="BGE M3-Embedding: Multi-Lingual, Multi-Functionality, Multi-Granularity Text Embeddings "
     "Through Self-Knowledge Distillation",
+    authors="Chen, Jianlv and others",
     arxiv="2402.03216",
     year=2024,
     objective="contrastive, three outputs teaching one another",
+    languages=("multilingual",),
 )
 
 ROLES = {

@@ -28,11 +28,13 @@ KEYMAPS = tuple(
 FAMILY = Family(
     name="colbert",
     title="ColBERTv2: Effective and Efficient Retrieval via Lightweight Late Interaction",
+    authors="Santhanam, Keshav and others",
     arxiv="2112.01488",
     year=2021,
-    objective="pairs, then distillation from a cross-encoder with denoised hard negatives",
+    objective="distillation from a cross-encoder, on MS MARCO with denoised hard negatives",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 

@@ -56,11 +56,13 @@ FAMILY = Family(
     name="deberta-v3",
     title="DeBERTaV3: Improving DeBERTa using ELECTRA-Style Pre-Training with "
     "Gradient-Disentangled Embedding Sharing",
+    authors="He, Pengcheng and Gao, Jianfeng and Chen, Weizhu",
     arxiv="2111.09543",
     year=2021,
     objective="replaced tokens, with embeddings shared but for their gradients",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 
@@ -118,7 +120,8 @@ MODELS = (
         config=replace(BASE, vocab=251000),
         params=278_218_752,
         tokenizer=TOKENIZER,
-        objective="replaced tokens, 100 languages",
+        objective="replaced tokens, CC-100 (100 languages)",
+        languages=("multilingual",),
         note=MEAN_BY_CHOICE,
         weights_note=HALF,
     ),

@@ -11,11 +11,14 @@ from zoo_text.families.rows import BASE, MEAN_BY_CHOICE, text_model
 FAMILY = Family(
     name="distilbert",
     title="DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter",
+    authors="Sanh, Victor and Debut, Lysandre and Chaumond, Julien and Wolf, Thomas",
     arxiv="1910.01108",
     year=2019,
-    objective="distillation, masked tokens, cosine to the teacher",
+    objective="distillation, masked tokens, cosine to the teacher; BookCorpus and English "
+    "Wikipedia",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=DISTILBERT,
 )
 
@@ -48,6 +51,8 @@ MODELS = (
         config=replace(HALF, vocab=119547),
         params=134_734_080,
         lower=False,
+        objective="distillation, masked tokens, cosine to the teacher; Wikipedia in 104 languages",
+        languages=("multilingual",),
         note=MEAN_BY_CHOICE,
     ),
 )

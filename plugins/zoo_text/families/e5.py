@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.spec import Family, Role
+from zoo.spec import Family, Paper, Role
 from zoo_text.families.layouts import BERT
 from zoo_text.families.rows import BASE, LARGE, MINI, XLM_R_VOCAB, roberta, text_model
 from zoo_text.families.xlm_roberta import SENTENCE_PIECE
@@ -12,12 +12,21 @@ from zoo_text.families.xlm_roberta import SENTENCE_PIECE
 FAMILY = Family(
     name="e5",
     title="Text Embeddings by Weakly-Supervised Contrastive Pre-training",
+    authors="Wang, Liang and others",
     arxiv="2212.03533",
     year=2022,
     objective="contrastive, on weakly supervised pairs, then fine-tuned",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
+)
+
+MULTILINGUAL = Paper(
+    title="Multilingual E5 Text Embeddings: A Technical Report",
+    authors="Wang, Liang and others",
+    arxiv="2402.05672",
+    year=2024,
 )
 
 ROLES = {"query": Role(prompt="query: "), "document": Role(prompt="passage: ")}
@@ -84,6 +93,8 @@ MODELS = (
         roles=ROLES,
         default_role=DEFAULT,
         year=2024,
+        languages=("multilingual",),
+        papers=(MULTILINGUAL,),
         note=PREFIX,
     ),
     text_model(
@@ -98,6 +109,8 @@ MODELS = (
         roles=ROLES,
         default_role=DEFAULT,
         year=2024,
+        languages=("multilingual",),
+        papers=(MULTILINGUAL,),
         note=PREFIX,
     ),
     text_model(
@@ -112,6 +125,8 @@ MODELS = (
         roles=ROLES,
         default_role=DEFAULT,
         year=2024,
+        languages=("multilingual",),
+        papers=(MULTILINGUAL,),
         note=PREFIX,
     ),
     text_model(
@@ -125,6 +140,8 @@ MODELS = (
         pad_id=1,
         roles=INSTRUCT_ROLES,
         year=2024,
+        languages=("multilingual",),
+        papers=(MULTILINGUAL,),
         note='Queries carry an instruction: role="query" gives that of web search; for another '
         'task use prompt="Instruct: {task}\\nQuery: ". Documents carry none.',
         weights_note="float16 on disk",

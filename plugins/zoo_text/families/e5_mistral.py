@@ -39,11 +39,13 @@ KEYMAPS = (
 FAMILY = Family(
     name="e5-mistral",
     title="Improving Text Embeddings with Large Language Models",
+    authors="Wang, Liang and others",
     arxiv="2401.00368",
     year=2023,
     objective="next tokens, then contrastive, on synthetic tasks",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 

@@ -10,11 +10,13 @@ from zoo_text.families.rows import BASE, LARGE, MEAN_BY_CHOICE, text_model
 FAMILY = Family(
     name="electra",
     title="ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators",
+    authors="Clark, Kevin and Luong, Minh-Thang and Le, Quoc V. and Manning, Christopher D.",
     arxiv="2003.10555",
     year=2020,
     objective="replaced-token detection",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 

@@ -11,11 +11,13 @@ from zoo_text.families.rows import BASE, LARGE, MINI, text_model
 FAMILY = Family(
     name="gte",
     title="Towards General Text Embeddings with Multi-stage Contrastive Learning",
+    authors="Li, Zehan and others",
     arxiv="2308.03281",
     year=2023,
     objective="contrastive, in several stages",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 

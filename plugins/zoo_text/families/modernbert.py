@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from zoo.keys import KeyMap, drop, move, split
 from zoo.spec import Family
+from zoo_text.families import nomic
 from zoo_text.families.layouts import DENSE
 from zoo_text.families.nomic import DEFAULT, PREFIX, PROMPTS, ROLES
 from zoo_text.families.rows import text_model
@@ -43,11 +44,13 @@ FAMILY = Family(
     name="modernbert",
     title="Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder for Fast, Memory "
     "Efficient, and Long Context Finetuning and Inference",
+    authors="Warner, Benjamin and others",
     arxiv="2412.13663",
     year=2024,
     objective="masked tokens",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 
@@ -84,7 +87,9 @@ MODELS = (
         prompts=PROMPTS,
         default_role=DEFAULT,
         matryoshka=(768, 256),
-        objective="masked tokens, then contrastive, on weakly supervised pairs and labelled ones",
+        objective="masked tokens, then contrastive, on Nomic's weakly supervised pairs and "
+        "labelled ones",
+        papers=(nomic.FAMILY.paper,),
         note=PREFIX,
     ),
 )

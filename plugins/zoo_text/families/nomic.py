@@ -44,11 +44,14 @@ KEYMAPS = (
 FAMILY = Family(
     name="nomic-embed",
     title="Nomic Embed: Training a Reproducible Long Context Text Embedder",
+    authors="Nussbaum, Zach and Morris, John X. and Duderstadt, Brandon and Mulyar, Andriy",
     arxiv="2402.01613",
     year=2024,
-    objective="masked tokens, then contrastive, on weakly supervised pairs and on labelled ones",
+    objective="masked tokens, then contrastive, on Nomic's weakly supervised pairs and labelled "
+    "ones",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 

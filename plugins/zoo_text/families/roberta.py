@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.spec import Family
+from zoo_text.families import distilbert
 from zoo_text.families.layouts import BERT
 from zoo_text.families.rows import BASE, LARGE, MEAN_BY_CHOICE, roberta, text_model
 
 FAMILY = Family(
     name="roberta",
     title="RoBERTa: A Robustly Optimized BERT Pretraining Approach",
+    authors="Liu, Yinhan and others",
     arxiv="1907.11692",
     year=2019,
-    objective="masked tokens, masked anew each time",
+    objective="masked tokens, masked anew each time; BookCorpus, English Wikipedia, news and web "
+    "pages",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 
@@ -52,7 +56,8 @@ MODELS = (
         tokenizer=BYTE_PAIRS,
         pad_id=1,
         license="apache-2.0",
-        objective="distillation from roberta-base, masked tokens",
+        objective="distillation from roberta-base, masked tokens, OpenWebText",
+        papers=(distilbert.FAMILY.paper,),
         note=MEAN_BY_CHOICE,
     ),
 )

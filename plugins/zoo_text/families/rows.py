@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from zoo.spec import BATCH, Dim, Family, ModelSpec, Role, TensorSpec, TextPreprocess, WeightsSpec
+from zoo.spec import (
+    BATCH,
+    Dim,
+    Family,
+    ModelSpec,
+    Paper,
+    Role,
+    TensorSpec,
+    TextPreprocess,
+    WeightsSpec,
+)
 from zoo_text.configs import BertConfig, TextConfig
 
 # BERT's own sizes, with its English uncased vocabulary.
@@ -71,6 +81,8 @@ def text_model(
     license: str | None = None,
     objective: str | None = None,
     year: int | None = None,
+    languages: tuple[str, ...] | None = None,
+    papers: tuple[Paper, ...] = (),
     note: str = "",
     weights_note: str = "",
 ) -> ModelSpec:
@@ -106,6 +118,8 @@ def text_model(
         license=license,
         objective=objective,
         year=year,
+        languages=languages,
+        papers=papers,
         note=note,
         source=f"https://huggingface.co/{repo}/blob/{revision or 'main'}/config.json",
     )

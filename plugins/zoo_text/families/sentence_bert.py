@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.spec import Family
+from zoo.spec import Family, Paper
 from zoo_text.families.layouts import BERT
 from zoo_text.families.roberta import BYTE_PAIRS
 from zoo_text.families.rows import BASE, LARGE, MINI, roberta, text_model
@@ -13,11 +13,13 @@ from zoo_text.families.xlm_roberta import SENTENCE_PIECE
 FAMILY = Family(
     name="sentence-bert",
     title="Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+    authors="Reimers, Nils and Gurevych, Iryna",
     arxiv="1908.10084",
     year=2019,
     objective="contrastive, on a billion pairs",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 
@@ -81,6 +83,16 @@ MODELS = (
         max_length=128,
         pad_id=1,
         objective="distillation to 50 languages, paraphrases",
+        languages=("multilingual",),
+        papers=(
+            Paper(
+                title="Making Monolingual Sentence Embeddings Multilingual using Knowledge "
+                "Distillation",
+                authors="Reimers, Nils and Gurevych, Iryna",
+                arxiv="2004.09813",
+                year=2020,
+            ),
+        ),
         year=2020,
         note="BERT's body with XLM-R's pieces; the vector is not scaled to unit norm.",
     ),

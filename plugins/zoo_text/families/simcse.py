@@ -13,11 +13,13 @@ from zoo_text.families.rows import BASE, LARGE, roberta, text_model
 FAMILY = Family(
     name="simcse",
     title="SimCSE: Simple Contrastive Learning of Sentence Embeddings",
+    authors="Gao, Tianyu and Yao, Xingcheng and Chen, Danqi",
     arxiv="2104.08821",
     year=2021,
     objective="contrastive, on natural-language inference",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=BERT,
 )
 
@@ -43,7 +45,7 @@ MODELS = (
         repo="princeton-nlp/unsup-simcse-bert-base-uncased",
         config=replace(BASE, pooling=UNSUPERVISED),
         params=108_891_648,
-        objective="contrastive, two dropout masks of one text",
+        objective="contrastive, two dropout masks of one sentence of English Wikipedia",
         note=LICENSE,
     ),
     text_model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.keys import KeyMap, drop, move
-from zoo.spec import BATCH, Dim, Family, ModelSpec, TensorSpec, WeightsSpec, WordPreprocess
+from zoo.spec import BATCH, Dim, Family, ModelSpec, Paper, TensorSpec, WeightsSpec, WordPreprocess
 from zoo_text.static_config import StaticConfig
 
 _WORDS = "the vocabulary, which the preprocessing reads"
@@ -29,31 +29,38 @@ _TABLES = (
 WORD2VEC = Family(
     name="word2vec",
     title="Distributed Representations of Words and Phrases and their Compositionality",
+    authors="Mikolov, Tomas and others",
     arxiv="1310.4546",
     year=2013,
-    objective="words from their neighbours, with negative sampling",
+    objective="words from their neighbours, with negative sampling, in Google News",
     license="none",
     modality="text",
+    languages=("en",),
     keymaps=_TABLES,
 )
 GLOVE = Family(
     name="glove",
     title="GloVe: Global Vectors for Word Representation",
+    authors="Pennington, Jeffrey and Socher, Richard and Manning, Christopher D.",
     url="https://aclanthology.org/D14-1162/",
     year=2014,
-    objective="weighted least squares on logarithms of co-occurrences",
+    objective="weighted least squares on logarithms of co-occurrences, Wikipedia and Gigaword",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=_TABLES,
 )
 FASTTEXT = Family(
     name="fasttext",
     title="Enriching Word Vectors with Subword Information",
+    authors="Bojanowski, Piotr and Grave, Edouard and Joulin, Armand and Mikolov, Tomas",
     arxiv="1607.04606",
     year=2016,
-    objective="words from their neighbours, sums over character sequences, negative sampling",
+    objective="words from their neighbours, sums over character sequences, negative sampling; "
+    "Common Crawl and Wikipedia",
     license="cc-by-sa-3.0",
     modality="text",
+    languages=("en",),
     keymaps=_TABLES,
 )
 
@@ -169,6 +176,14 @@ MODELS = (
         ),
         inputs=_inputs("row_mask", _LENGTH, _ROWS),
         params=1_200_000_000,
+        papers=(
+            Paper(
+                title="Learning Word Vectors for 157 Languages",
+                authors="Grave, Edouard and others",
+                arxiv="1802.06893",
+                year=2018,
+            ),
+        ),
         aliases=("fasttext",),
         note="The vector is the mean of the words' directions, as get_sentence_vector gives it; a "
         "word is the mean of its row and those of the sequences of five characters in it.",

@@ -60,41 +60,49 @@ KEYMAPS = (
 FAMILY = Family(
     name="t5",
     title="Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    authors="Raffel, Colin and others",
     arxiv="1910.10683",
     year=2019,
-    objective="corrupted spans, then supervised tasks, all as text to text",
+    objective="corrupted spans of C4, then supervised tasks, all as text to text",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 FLAN = Family(
     name="flan-t5",
     title="Scaling Instruction-Finetuned Language Models",
+    authors="Chung, Hyung Won and others",
     arxiv="2210.11416",
     year=2022,
-    objective="corrupted spans, then 1836 tasks given as instructions",
+    objective="corrupted spans of C4, then 1836 tasks given as instructions",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 SENTENCE_T5 = Family(
     name="sentence-t5",
     title="Sentence-T5: Scalable Sentence Encoders from Pre-trained Text-to-Text Models",
+    authors="Ni, Jianmo and others",
     arxiv="2108.08877",
     year=2021,
     objective="contrastive, on question-answer pairs and natural-language inference",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 GTR = Family(
     name="gtr",
     title="Large Dual Encoders Are Generalizable Retrievers",
+    authors="Ni, Jianmo and others",
     arxiv="2112.07899",
     year=2021,
     objective="contrastive, on question-answer pairs, then on MS MARCO and Natural Questions",
     license="apache-2.0",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 

@@ -9,11 +9,13 @@ from zoo_text.families.rows import BASE, LARGE, MEAN_BY_CHOICE, XLM_R_VOCAB, rob
 FAMILY = Family(
     name="xlm-roberta",
     title="Unsupervised Cross-lingual Representation Learning at Scale",
+    authors="Conneau, Alexis and others",
     arxiv="1911.02116",
     year=2019,
-    objective="masked tokens, 100 languages",
+    objective="masked tokens, CC-100 (100 languages)",
     license="mit",
     modality="text",
+    languages=("multilingual",),
     keymaps=BERT,
 )
 

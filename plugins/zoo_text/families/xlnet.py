@@ -53,11 +53,13 @@ KEYMAPS = (
 FAMILY = Family(
     name="xlnet",
     title="XLNet: Generalized Autoregressive Pretraining for Language Understanding",
+    authors="Yang, Zhilin and others",
     arxiv="1906.08237",
     year=2019,
     objective="next tokens in permuted orders",
     license="mit",
     modality="text",
+    languages=("en",),
     keymaps=KEYMAPS,
 )
 

@@ -8,7 +8,7 @@ that was trained on. Numbers: diffusers' conversion of the authors' first-stage 
 from __future__ import annotations
 
 from zoo.keys import KeyMap, Rule, drop, merge, move
-from zoo.spec import BATCH, Dim, Family, ImagePreprocess, TensorSpec, WeightsSpec
+from zoo.spec import BATCH, Dim, Family, ImagePreprocess, Paper, TensorSpec, WeightsSpec
 from zoo_vision.autoencoder_config import AutoencoderConfig
 
 DIFFUSERS = (
@@ -62,6 +62,7 @@ def _keymap(name: str, attention: tuple[Rule, ...]) -> KeyMap:
 VAE = Family(
     name="vae",
     title="Auto-Encoding Variational Bayes",
+    authors="Kingma, Diederik P. and Welling, Max",
     arxiv="1312.6114",
     year=2013,
     objective="reconstruction (L1 or L2, LPIPS, adversarial) with a small KL term",
@@ -98,6 +99,15 @@ ROWS = (
         inputs=_pixels(CONFIG.stride),
         outputs=("pooled", "tokens", "pyramid"),
         params=34_163_664,
+        papers=(
+            Paper(
+                title="High-Resolution Image Synthesis with Latent Diffusion Models",
+                authors="Rombach, Robin and Blattmann, Andreas and Lorenz, Dominik and Esser, "
+                'Patrick and Ommer, Bj{\\"o}rn',
+                arxiv="2112.10752",
+                year=2021,
+            ),
+        ),
         aliases=("vae-sd-ft-mse",),
         note="Deterministic: the mean of the posterior, not a sample, and not multiplied by the "
         "0.18215 of Stable Diffusion. The latents are a map of 4 channels that keeps what "

@@ -21,6 +21,7 @@ from zoo_vision.vit_config import ViTConfig
 DEIT = Family(
     name="deit",
     title="Training data-efficient image transformers & distillation through attention",
+    authors="Touvron, Hugo and others",
     arxiv="2012.12877",
     year=2020,
     objective="supervised ImageNet-1k",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess
+from zoo.spec import Family, ImagePreprocess, Paper
 from zoo_vision.families.rows import timm_row
 from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
@@ -21,6 +21,7 @@ MASK = "token of masked image modelling, unused when encoding"
 DINOV2 = Family(
     name="dinov2",
     title="DINOv2: Learning Robust Visual Features without Supervision",
+    authors="Oquab, Maxime and others",
     arxiv="2304.07193",
     year=2023,
     objective="self-distillation (DINO, iBOT, KoLeo) on LVD-142M",
@@ -71,6 +72,13 @@ def _with_registers(
     )
 
 
+REGISTERS = Paper(
+    title="Vision Transformers Need Registers",
+    authors="Darcet, Timoth{\\'e}e and Oquab, Maxime and Mairal, Julien and Bojanowski, Piotr",
+    arxiv="2309.16588",
+    year=2023,
+)
+
 _row = partial(
     timm_row,
     DINOV2,
@@ -90,6 +98,7 @@ ROWS = (
         "hf:timm/vit_small_patch14_reg4_dinov2.lvd142m",
         _with_registers(384, 12, 6, 1536),
         22_057_344,
+        papers=(REGISTERS,),
     ),
     _row(
         "dinov2-b14",
@@ -103,6 +112,7 @@ ROWS = (
         "hf:timm/vit_base_patch14_reg4_dinov2.lvd142m",
         _with_registers(768, 12, 12, 3072),
         86_582_016,
+        papers=(REGISTERS,),
     ),
     _row(
         "dinov2-l14",
@@ -115,6 +125,7 @@ ROWS = (
         "hf:timm/vit_large_patch14_reg4_dinov2.lvd142m",
         _with_registers(1024, 24, 16, 4096),
         304_370_688,
+        papers=(REGISTERS,),
     ),
     _row(
         "dinov2-g14",
@@ -127,5 +138,6 @@ ROWS = (
         "hf:timm/vit_giant_patch14_reg4_dinov2.lvd142m",
         _with_registers(1536, 40, 24, 4096, swiglu=True),
         1_136_483_840,
+        papers=(REGISTERS,),
     ),
 )

@@ -65,10 +65,12 @@ def _plain() -> KeyMap:
 DINOV3 = Family(
     name="dinov3",
     title="DINOv3",
+    authors="Sim{\\'e}oni, Oriane and others",
     arxiv="2508.10104",
     year=2025,
     objective="self-distillation (DINO, iBOT, KoLeo, Gram anchoring) on LVD-1689M",
     license="dinov3-license",
+    license_url="https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
     modality="image",
     keymaps=(
         fused_layout(

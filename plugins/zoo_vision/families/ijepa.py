@@ -20,9 +20,10 @@ SOURCE = (
 IJEPA = Family(
     name="ijepa",
     title="Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
+    authors="Assran, Mahmoud and others",
     arxiv="2301.08243",
     year=2023,
-    objective="latent masked-block prediction",
+    objective="latent masked-block prediction, ImageNet-1k",
     license="cc-by-nc-4.0",
     modality="image",
     keymaps=(
@@ -42,6 +43,7 @@ def _row(
     params: int,
     *,
     preprocess: ImagePreprocess,
+    objective: str | None = None,
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
     return IJEPA.model(
@@ -51,6 +53,7 @@ def _row(
         preprocess=preprocess,
         inputs=pixels(config.patch, config.image_size[0]),
         params=params,
+        objective=objective,
         aliases=aliases,
         note="There is no class token: the vector is the mean of the patches.",
         source=SOURCE,
@@ -70,6 +73,7 @@ def _huge(patch: int, size: int) -> ViTConfig:
     )
 
 
+IN22K = "latent masked-block prediction, ImageNet-22k"
 AT_224 = ImagePreprocess(size=(224, 224), resize=248)
 AT_448 = ImagePreprocess(size=(448, 448), resize=448)
 
@@ -88,6 +92,7 @@ ROWS = (
         _huge(14, 224),
         630_762_240,
         preprocess=AT_224,
+        objective=IN22K,
     ),
     _row(
         "ijepa-h16-448",
@@ -109,5 +114,6 @@ ROWS = (
         ),
         1_011_368_576,
         preprocess=AT_224,
+        objective=IN22K,
     ),
 )

@@ -62,9 +62,10 @@ LARGE = ImageGptConfig(width=1536, depth=24, heads=16)
 IGPT = Family(
     name="igpt",
     title="Generative Pretraining from Pixels",
+    authors="Chen, Mark and others",
     url="https://cdn.openai.com/papers/Generative_Pretraining_from_Pixels_V2.pdf",
     year=2020,
-    objective="autoregressive prediction of pixels' colours",
+    objective="autoregressive prediction of pixels' colours, ImageNet-1k",
     license="apache-2.0",
     modality="image",
     keymaps=tuple(keymap(config.depth) for config in (SMALL, MEDIUM, LARGE)),

@@ -6,7 +6,7 @@ Numbers: timm's resnet.py and its pretrained configurations (version 1.0.31).
 from __future__ import annotations
 
 from zoo.keys import KeyMap, Rule, drop, move
-from zoo.spec import BATCH, Dim, Family, ImagePreprocess, ModelSpec, TensorSpec, WeightsSpec
+from zoo.spec import BATCH, Dim, Family, ImagePreprocess, ModelSpec, Paper, TensorSpec, WeightsSpec
 from zoo_vision.resnet_config import ResNetConfig
 
 SOURCE = "https://github.com/huggingface/pytorch-image-models/blob/v1.0.31/timm/models/resnet.py"
@@ -54,12 +54,20 @@ def _transformers() -> KeyMap:
 RESNET = Family(
     name="resnet",
     title="Deep Residual Learning for Image Recognition",
+    authors="He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian",
     arxiv="1512.03385",
     year=2015,
     objective="supervised ImageNet-1k",
     license="apache-2.0",
     modality="image",
     keymaps=(_torchvision(), _transformers()),
+)
+
+A1 = Paper(
+    title="ResNet strikes back: An improved training procedure in timm",
+    authors="Wightman, Ross and Touvron, Hugo and J{\\'e}gou, Herv{\\'e}",
+    arxiv="2110.00476",
+    year=2021,
 )
 
 INPUTS = (
@@ -91,6 +99,7 @@ def _row(name: str, repo: str, config: ResNetConfig, params: int) -> ModelSpec:
         outputs=("pooled", "tokens", "pyramid"),
         params=params,
         objective="supervised ImageNet-1k (timm's A1 recipe, binary cross-entropy)",
+        papers=(A1,),
         note="The A1 recipe is stronger on ImageNet, and weaker as frozen features, than "
         "torchvision's weights of 2015.",
         source=SOURCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import Family, ImagePreprocess, ModelSpec, Paper, WeightsSpec
 from zoo_vision.families.vit_layouts import TIMM_SOURCE, pixels
 from zoo_vision.vit_config import ViTConfig
 
@@ -16,6 +16,7 @@ def timm_row(
     *,
     preprocess: ImagePreprocess,
     objective: str | None = None,
+    papers: tuple[Paper, ...] = (),
     aliases: tuple[str, ...] = (),
     note: str = "",
 ) -> ModelSpec:
@@ -28,6 +29,7 @@ def timm_row(
         inputs=pixels(config.patch),
         params=params,
         objective=objective,
+        papers=papers,
         aliases=aliases,
         note=note,
         source=TIMM_SOURCE,

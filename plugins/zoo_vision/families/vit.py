@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from zoo.keys import drop
-from zoo.spec import Family, ImagePreprocess
+from zoo.spec import Family, ImagePreprocess, Paper
 from zoo_vision.families.rows import timm_row
 from zoo_vision.families.vit_layouts import fused_layout, split_layout
 from zoo_vision.vit_config import ViTConfig
@@ -18,6 +18,7 @@ from zoo_vision.vit_config import ViTConfig
 VIT = Family(
     name="vit",
     title="An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+    authors="Dosovitskiy, Alexey and others",
     arxiv="2010.11929",
     year=2020,
     objective="supervised",
@@ -47,6 +48,12 @@ def _config(width: int, depth: int, heads: int, patch: int = 16) -> ViTConfig:
 
 _row = partial(timm_row, VIT, preprocess=PREPROCESS)
 
+AUGREG = Paper(
+    title="How to train your ViT? Data, Augmentation, and Regularization in Vision Transformers",
+    authors="Steiner, Andreas and others",
+    arxiv="2106.10270",
+    year=2021,
+)
 IN21K = "supervised ImageNet-21k (AugReg)"
 FINE_TUNED = "supervised ImageNet-21k, then ImageNet-1k (AugReg)"
 
@@ -57,6 +64,7 @@ ROWS = (
         _config(192, 12, 3),
         5_524_416,
         objective=FINE_TUNED,
+        papers=(AUGREG,),
     ),
     _row(
         "vit-s16",
@@ -64,6 +72,7 @@ ROWS = (
         _config(384, 12, 6),
         21_665_664,
         objective=FINE_TUNED,
+        papers=(AUGREG,),
     ),
     _row(
         "vit-b16",
@@ -71,6 +80,7 @@ ROWS = (
         _config(768, 12, 12),
         85_798_656,
         objective=IN21K,
+        papers=(AUGREG,),
         aliases=("vit",),
     ),
     _row(
@@ -79,6 +89,7 @@ ROWS = (
         _config(768, 12, 12),
         85_798_656,
         objective=FINE_TUNED,
+        papers=(AUGREG,),
         note="The best of timm's B/16 weights that were fine-tuned on ImageNet-1k.",
     ),
     _row(
@@ -87,6 +98,7 @@ ROWS = (
         _config(1024, 24, 16),
         303_301_632,
         objective=IN21K,
+        papers=(AUGREG,),
     ),
     _row(
         "vit-h14",

@@ -21,6 +21,7 @@ _QKV = ("query", "key", "value")
 VJEPA2 = Family(
     name="vjepa2",
     title="V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and Planning",
+    authors="Assran, Mido and others",
     arxiv="2506.09985",
     year=2025,
     objective="masked latents of clips",
