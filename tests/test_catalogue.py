@@ -6,17 +6,16 @@ import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import pytest
-import torch
 
 import zoo
 from zoo.registry import default_registry
-from zoo.spec import Dim, ImagePreprocess, ModelSpec, OutputName, TextPreprocess
+from zoo.spec import Dim, ImagePreprocess, ModelSpec, TextPreprocess
+from zoo.validation import fact_problems, network_problems
 
 ROOT = Path(__file__).parent.parent
-ROWS = [row for row in default_registry() if row.name]
+ROWS = list(default_registry())
 LICENSES = {
     "cc-by-sa-3.0",
     "apache-2.0",
@@ -41,60 +40,22 @@ def test_there_are_rows_of_images_and_texts() -> None:
 
 
 @every_row
-def test_a_row_builds_without_memory_and_has_the_stated_parameters(row: ModelSpec) -> None:
-    with torch.device("meta"):
-        module = row.config.build()
-
-    assert sum(p.numel() for p in module.parameters()) == row.params
-    assert hasattr(module, "normalize")
+def test_its_facts_its_network_and_its_keys_are_sound(row: ModelSpec) -> None:
+    assert [*fact_problems(row), *network_problems(row)] == []
 
 
 @every_row
-def test_its_tiny_version_is_tiny_and_gives_the_stated_outputs(row: ModelSpec) -> None:
-    tiny = row.config.tiny()
-    module = tiny.build().eval()
-
-    parameters = sum(p.numel() for p in module.parameters())
-    assert parameters < 200_000
-    assert tiny.pooling == row.pooling
-    assert tiny.normalize == row.config.normalize
-
-
-@every_row
-def test_its_name_is_written_once(row: ModelSpec) -> None:
+def test_its_names_are_written_literally(row: ModelSpec) -> None:
     for name in (row.name, *row.aliases):
-        assert len(re.findall(f'"{re.escape(name)}"', sources())) >= 1, name
-    assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", row.name)
+        assert f'"{name}"' in sources(), name
 
 
 @every_row
-def test_its_weights_are_pinned_or_say_why_not(row: ModelSpec) -> None:
-    weights = row.weights
-    if weights.revision is not None:
-        assert re.fullmatch(r"[0-9a-f]{40}", weights.revision)
-    for name, digest in weights.sha256.items():
-        assert re.fullmatch(r"[0-9a-f]{64}", digest), name
-    if weights.source == "none":
-        assert weights.reason
-    elif weights.repo:
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+", weights.repo)
-        assert weights.files
+def test_its_licence_and_repository_are_known(row: ModelSpec) -> None:
     assert row.license in LICENSES
-
-
-@every_row
-def test_its_facts_are_complete(row: ModelSpec) -> None:
-    family = row.family
-    assert family.title
-    assert family.arxiv or family.url
-    assert not family.arxiv or re.fullmatch(r"\d{4}\.\d{4,5}", family.arxiv)
-    assert 1970 <= row.year <= 2026
-    assert row.objective
-    assert row.inputs
-    assert set(row.outputs) <= set(get_args(OutputName))
-    assert row.config.dim == row.dim > 0
-    if row.weights.source != "none":
-        assert row.source.startswith("https://"), "where were the numbers copied from?"
+    if row.weights.repo is not None:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", row.weights.repo)
+        assert row.weights.files
 
 
 @every_row
