@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+import runpy
+from pathlib import Path
+
+OPERATORS = Path(__file__).parent.parent / "tests" / "torchvision_operators.py"
 
 
-def allow_torchvision() -> torch.library.Library:
-    """Define the schemas of two CUDA operators that torchvision's wheel expects to exist.
+def allow_torchvision() -> object:
+    """Define the operators that torchvision expects, where this torch lacks them, as tests do.
 
-    Without them `import torchvision` fails on a CPU build of torch, and with it transformers, timm
-    and sentence-transformers. Keep what is returned: the schemas go when it does.
+    Without them `import torchvision` fails, and with it transformers, timm and
+    sentence-transformers. Keep what is returned: the operators go when it does.
     """
-    library = torch.library.Library("torchvision", "DEF")
-    for schema in (
-        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    ):
-        library.define(schema)
-    return library
+    return runpy.run_path(str(OPERATORS))
