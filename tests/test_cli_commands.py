@@ -114,6 +114,23 @@ def test_info_prints_what_loading_will_use(run: Zoo) -> None:
     assert row.license in ran.out
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("dinov2-b14", "images resized to 256 pixels on the shorter side, then cut to the centre"),
+        ("siglip-b16-image", "images squashed to 224 x 224 pixels (bicubic); mean 0.5, 0.5, 0.5"),
+        ("hog", "images squashed to 128 x 64 pixels (bilinear, grey)"),
+        ("whisper-base", "sounds resampled to 16000 Hz, cut or filled up to 30 s, as 80 log-mel"),
+        ("wav2vec2-base", "sounds resampled to 16000 Hz, of 300 s at most, scaled to mean 0"),
+        ("e5-base-v2", "texts cut at 512 tokens, special ones included"),
+        ("e5-base-v2", "role document: 'passage: '"),
+        ("glove-6b-300", "texts cut at 10,000 known words"),
+    ],
+)
+def test_info_says_how_items_are_prepared(run: Zoo, name: str, line: str) -> None:
+    assert line in " ".join(run("info", name).out.split())
+
+
 @pytest.mark.parametrize("row", zoo.list(), ids=lambda row: row.name)
 def test_info_can_print_every_row(run: Zoo, row: ModelSpec) -> None:
     assert run("info", row.name).out.startswith("name ")

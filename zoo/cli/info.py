@@ -9,20 +9,15 @@ import click
 import zoo
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, listing
-from zoo.describe import row_to_dict, space_to_dict
+from zoo.describe import preparation_of, row_to_dict, space_to_dict
 from zoo.spec import (
-    AudioPreprocess,
     Dim,
-    ImagePreprocess,
-    KeypointPreprocess,
     ModelSpec,
     Preprocess,
     Space,
     TensorSpec,
-    TermPreprocess,
-    VideoPreprocess,
+    TextPreprocess,
     WeightsSpec,
-    WordPreprocess,
 )
 
 
@@ -99,47 +94,13 @@ def _input(spec: TensorSpec) -> str:
 def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
     if recipe is None:
         return
-    if isinstance(recipe, ImagePreprocess):
-        height, width = recipe.size
-        how = "squashed to"
-        if isinstance(recipe.resize, tuple):
-            how = f"squashed to {recipe.resize[0]} x {recipe.resize[1]}, crop to"
-        elif recipe.resize is not None:
-            how = f"shorter side {recipe.resize}, crop to"
-        yield "image", f"{how} {height} x {width} pixels, {recipe.resample}, {recipe.channels}"
-        return
-    if isinstance(recipe, VideoPreprocess):
-        yield "video", f"up to {recipe.frames} frames, spread evenly"
-        yield from _preprocess(recipe.frame)
-        return
-    if isinstance(recipe, AudioPreprocess):
-        how = "mean 0 and variance 1" if recipe.normalize else "full scale 1"
-        if recipe.features == "log_mel":
-            how = f"{recipe.mels} mel bands every {1000 * recipe.hop / recipe.rate:g} ms"
-        length = f"up to {recipe.longest / recipe.rate:g} s"
-        if recipe.length is not None:
-            length = f"cut or filled up to {recipe.length / recipe.rate:g} s"
-        yield "sound", f"{recipe.rate} Hz, {length}, {how}"
-        return
-    if isinstance(recipe, TermPreprocess):
-        yield "text", f"terms that match {recipe.pattern}, in lower case"
-        return
-    if isinstance(recipe, KeypointPreprocess):
-        kind = "RootSIFT" if recipe.root else "SIFT"
-        yield (
-            "image",
-            f"{kind} of up to {recipe.most} keypoints, longer side {recipe.longest}, grey",
-        )
-        return
-    if isinstance(recipe, WordPreprocess):
-        yield "text", f"up to {recipe.max_length} known words"
-        return
-    yield "text", f"up to {recipe.max_length} tokens"
-    for name, prompt in recipe.prompts.items():
-        yield "prompt", f"{name}: {prompt!r}"
-    for name, role in recipe.roles.items():
-        default = " (default)" if name == recipe.default_role else ""
-        yield "role", f"{name}{default}: {role.prompt!r}"
+    yield preparation_of(recipe)
+    if isinstance(recipe, TextPreprocess):
+        for name, prompt in recipe.prompts.items():
+            yield "prompt", f"{name}: {prompt!r}"
+        for name, role in recipe.roles.items():
+            default = " (default)" if name == recipe.default_role else ""
+            yield "role", f"{name}{default}: {role.prompt!r}"
 
 
 def _weights(weights: WeightsSpec) -> Iterator[tuple[str, str]]:
