@@ -1,11 +1,14 @@
-"""Wheels of tiny plugin distributions, and pip to install them."""
+"""Wheels of tiny plugin distributions, pip to install them, and `zoo` beside them."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 ROW = """
 from dataclasses import dataclass, replace
@@ -37,6 +40,65 @@ def models(*names: str) -> str:
     """Return the code of a plugin with these rows."""
     rows = ", ".join(f"row({name!r})" for name in names)
     return f"{ROW}\n@hookimpl\ndef zoo_models():\n    return [{rows}]\n"
+
+
+def hook(name: str, value: str, before: str = "") -> str:
+    """Return the code of a plugin with one hook.
+
+    Args:
+        name: Of the hook.
+        value: What it returns, as code.
+        before: Code that stands before it.
+    """
+    asked = "files" if name == "zoo_checkpoint" else ""
+    return f"""
+from zoo import hookimpl
+{before}
+@hookimpl
+def {name}({asked}):
+    return {value}
+"""
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def names(self) -> set[str]:
+        """Names in what `zoo list --json` printed."""
+        return {row["name"] for row in json.loads(self.out)}
+
+
+def zoo(site: Path, *words: str, plugins: str, seconds: float = 30, cwd: Path | None = None) -> Ran:
+    """Run `zoo` in a process of its own.
+
+    Args:
+        site: Where distributions have been installed.
+        words: After `zoo`.
+        plugins: That are loaded, and no other.
+        seconds: That each may take.
+        cwd: Where it runs.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "ZOO_PLUGINS": plugins,
+        "ZOO_PLUGIN_SECONDS": str(seconds),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def wheel(folder: Path, distribution: str, code: str | None, *, entry: str = "") -> Path:

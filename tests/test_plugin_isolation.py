@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.distributions import install, models, wheel
+from tests.distributions import install, models, wheel, zoo
 
-ZOO = [sys.executable, "-m", "zoo"]
 PLUGINS = {
     "guest-good": models("guest-good"),
     "guest-raises": "raise RuntimeError('no luck')",
+    "guest-interrupt": "raise KeyboardInterrupt",
+    "guest-deep": "def f(): f()\nf()",
+    "guest-needs": "import not_installed_anywhere",
+    "guest-signal": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
     "guest-exits": "import sys; sys.exit(3)",
     "guest-hangs": "import time\nwhile True: time.sleep(60)",
     "guest-prints": "print('hello from the plugin')" + models("guest-prints"),
@@ -30,18 +29,6 @@ PLUGINS = {
 }
 
 
-class Ran(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def names(self) -> set[str]:
-        return {row["name"] for row in json.loads(self.out)}
-
-
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which pip has installed all of PLUGINS."""
@@ -51,29 +38,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def zoo(site: Path, *words: str, plugins: str) -> Ran:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(site),
-        "ZOO_PLUGINS": plugins,
-        "ZOO_PLUGIN_SECONDS": "30" if "hangs" not in plugins else "3",
-    }
-    done = subprocess.run(
-        [*ZOO, *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
         ("guest-raises", "RuntimeError: no luck"),
         ("guest-exits", "SystemExit: 3"),
+        ("guest-interrupt", "KeyboardInterrupt"),
+        ("guest-deep", "RecursionError"),
+        ("guest-needs", "No module named 'not_installed_anywhere'"),
+        ("guest-signal", "signal only works in main thread"),
         ("guest-hangs", "it was not done after 3 s"),
         ("guest-syntax", "SyntaxError"),
         ("guest-ghost", "ModuleNotFoundError: No module named 'guest_ghost'"),
@@ -83,7 +56,8 @@ def zoo(site: Path, *words: str, plugins: str) -> Ran:
 def test_a_plugin_that_fails_costs_one_warning_that_names_it(
     site: Path, name: str, cause: str
 ) -> None:
-    ran = zoo(site, "list", "--json", plugins=f"vision, guest-good, {name}")
+    patience = 3 if name == "guest-hangs" else 30
+    ran = zoo(site, "list", "--json", plugins=f"vision, guest-good, {name}", seconds=patience)
 
     assert ran.code == 0
     assert {"resnet-50", "guest-good"} <= ran.names

@@ -80,8 +80,8 @@ def places_of(hook: str, found: object) -> Mapping[str, str]:
         if not isinstance(place, str) or not _PLACE.fullmatch(place):
             raise ValueError(f"{hook} gives {place!r} for {name!r}; it must be 'module:attribute'")
         if not isinstance(name, str) or not named.fullmatch(name):
-            begin = "; an ending begins with '.' or '/'" if named is _ENDING else ""
-            raise ValueError(f"{hook} gives the name {name!r}{begin}")
+            what = "an ending, such as '.gguf'" if named is _ENDING else "a word"
+            raise ValueError(f"{hook} gives the name {name!r}; it must be {what}")
         if named is _ENDING and name in _OURS:
             raise ValueError(f"{hook} gives a reader of {name!r}, which the zoo reads itself")
     return MappingProxyType(dict(found))
@@ -102,12 +102,12 @@ def _check_row(row: ModelSpec) -> None:
                 f"{name} of the row {row.name!r} cannot be read: {type(error).__name__}: {error}"
             ) from error
         if not isinstance(value, kind):
-            raise TypeError(f"{name} of the row {row.name!r} is {value!r}, no {kind.__name__}")
+            raise TypeError(f"{name} of the row {row.name!r} is {value!r}, not {kind.__name__}")
     if row.modality not in get_args(Modality):
         raise ValueError(f"modality of the row {row.name!r} is {row.modality!r}")
     if not isinstance(row.space, Space | None):
-        raise TypeError(f"space of the row {row.name!r} is {row.space!r}, no Space")
+        raise TypeError(f"space of the row {row.name!r} is {row.space!r}, not Space")
     if not all(isinstance(name, str) for name in row.aliases):
-        raise TypeError(f"aliases of the row {row.name!r} are {row.aliases!r}, no words")
+        raise TypeError(f"aliases of the row {row.name!r} are {row.aliases!r}, not words")
     if not all(isinstance(tensor, TensorSpec) for tensor in row.inputs):
-        raise TypeError(f"inputs of the row {row.name!r} are {row.inputs!r}, no TensorSpec")
+        raise TypeError(f"inputs of the row {row.name!r} are {row.inputs!r}, not TensorSpec")

@@ -43,7 +43,7 @@ def owner(plugins: Sequence[Plugin], kind: Kind, name: str) -> Plugin | None:
     if not ours and len(several) > 1:
         raise AmbiguousNameError(
             f"The {WORDS[kind]} {name!r} is claimed by {' and '.join(several)}. Uninstall one of "
-            "them, or name what shall be loaded in ZOO_PLUGINS."
+            "them; ZOO_PLUGINS=a,b loads the plugins a and b alone."
         )
     return next(iter(ours or claiming), None)
 
@@ -59,7 +59,7 @@ def opened(plugin: Plugin, kind: Kind, name: str) -> Any:  # noqa: ANN401  whate
         found = import_place(place)
         missing = [word for word in _CALLED[kind] if not callable(getattr(found, word, None))]
         if missing:
-            raise TypeError(f"a {type(found).__name__} without {', '.join(missing)}")
+            raise TypeError(f"it is a {type(found).__name__}, without {', '.join(missing)}")
     return found
 
 

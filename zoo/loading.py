@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from zoo.backends.eager import EagerBackend, parse_device, parse_dtype
+from zoo.doors import OWN
 from zoo.encoder import Encoder
-from zoo.errors import KeyMapError, OptionError
+from zoo.errors import KeyMapError, OptionError, PluginError, ZooError
 from zoo.keys import Assignment, Plan, make_plan
 from zoo.nn.live import make_live, noise, settle
 from zoo.nn.meta import on_meta
+from zoo.plugins import explain
 from zoo.prepared import fetched_preprocessor
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.terms import TermPreprocessor
+from zoo.registry import NOTEBOOK, default_registry
 from zoo.spec import ModelSpec, TermPreprocess
 from zoo.weights import (
     Checkpoint,
@@ -31,7 +34,6 @@ from zoo.weights import (
 
 if TYPE_CHECKING:
     from zoo.backends import Backend
-    from zoo.encoder import Progress
     from zoo.fitting import Fit
 
 RANDOM = "random"
@@ -45,7 +47,7 @@ def load_row(
     dtype: str | torch.dtype = "float32",
     weights: str | Path | None = None,
     seed: int = 0,
-    progress: Progress = True,
+    progress: bool = True,
 ) -> Encoder:
     """Load one row.
 
@@ -68,15 +70,35 @@ def load_row(
     if str(weights) == RANDOM or not spec.params:
         module = random_module(spec, seed=seed, dtype=kind).to(target)
     else:
-        fetched = fetch_weights(spec.weights, progress=bool(progress))
+        fetched = fetch_weights(spec.weights, progress=progress)
         checkpoint = open_checkpoint(fetched.weights, fetched.parts)
         module = load_module(spec, checkpoint, dtype=kind, device=target)
     return Encoder(
         spec,
-        preprocessor=fetched_preprocessor(spec, fetched, progress=bool(progress)),
+        preprocessor=fetched_preprocessor(spec, fetched, progress=progress),
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Return the row's network as its config builds it.
+
+    Raises:
+        PluginError: It is a plugin's, and fails.
+    """
+    try:
+        return spec.config.build()
+    except ZooError:
+        raise
+    except Exception as error:
+        guests = set(default_registry().owners(spec.name)) - {OWN, NOTEBOOK}
+        if not guests:
+            raise
+        raise PluginError(
+            f"The network of {spec.name!r}, which {' and '.join(sorted(guests))} brings, cannot be "
+            f"built: {explain(error)}. Update it; `zoo plugins validate` says what else is wrong."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +127,7 @@ class Unread:
 
 
 def open_row(
-    spec: ModelSpec, *, weights: str | Path | None = None, progress: Progress = True
+    spec: ModelSpec, *, weights: str | Path | None = None, progress: bool = True
 ) -> Unread:
     """Open the checkpoint of one row, to read single tensors of it; arguments as for `load_row`.
 
@@ -114,7 +136,7 @@ def open_row(
     """
     if weights is not None:
         spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
-    fetched = fetch_weights(spec.weights, progress=bool(progress))
+    fetched = fetch_weights(spec.weights, progress=progress)
     checkpoint = open_checkpoint(fetched.weights, fetched.parts)
     module, plan = _planned(spec, checkpoint)
     _tie(module, plan)
@@ -122,7 +144,7 @@ def open_row(
         module=module.eval(),
         checkpoint=checkpoint,
         plan=plan,
-        preprocessor=fetched_preprocessor(spec, fetched, progress=bool(progress)),
+        preprocessor=fetched_preprocessor(spec, fetched, progress=progress),
     )
 
 
@@ -138,7 +160,7 @@ def fitted_parts(
     """
     if not isinstance(backend, EagerBackend):
         raise OptionError("A bundle cannot be fitted; fit what zoo.load gives, and export that.")
-    module = spec.config.build().to(backend.device, backend.dtype).eval()
+    module = build(spec).to(backend.device, backend.dtype).eval()
     module.load_state_dict({name: torch.from_numpy(array) for name, array in fit.tensors.items()})
     preprocessor = preprocessor_for(spec)
     if fit.terms is not None:
@@ -156,7 +178,7 @@ def random_module(
     spec: ModelSpec, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """Return the row's network with seeded live weights, in evaluation mode."""
-    module = spec.config.build().eval()
+    module = build(spec).eval()
     make_live(module, seed)
     if spec.opaque:  # it may be of any depth
         settle(module, noise(spec.inputs))
@@ -188,7 +210,7 @@ def load_module(
 def _planned(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[nn.Module, Plan]:
     """Return the row's network on the meta device, and where its tensors come from."""
     with on_meta():
-        module = spec.config.build()
+        module = build(spec)
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     return module, make_plan(spec.family.keymaps, checkpoint.header, wanted)
 
@@ -200,7 +222,7 @@ def _load_opaque(
     own = getattr(spec.config, "load", None)
     if own is not None:
         return finish(own().to(device, dtype), device)
-    module = spec.config.build()
+    module = build(spec)
     tensors = {name: checkpoint.tensor(name) for name in checkpoint.header}
     try:
         missing, extra = module.load_state_dict(tensors, strict=False)

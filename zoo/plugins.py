@@ -26,13 +26,13 @@ from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "zoo"
 LIMIT = "ZOO_PLUGINS"
 PATIENCE = "ZOO_PLUGIN_SECONDS"
 SECONDS = 10.0  # that a plugin may take; the first-party ones take 0.02
-ADVICE = "Update or uninstall {}, or leave it out with ZOO_PLUGINS."
+ADVICE = "Update or uninstall {}; ZOO_PLUGINS=a,b loads the plugins a and b alone."
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -131,12 +131,10 @@ def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = Non
             none. By default the variable ZOO_PLUGINS, or all.
     """
     if points is None:
-        from importlib.metadata import entry_points  # 20 ms that `import zoo` does not need
-
-        points = entry_points(group=GROUP)
+        points = _installed()
     if limit is None:
         limit = os.environ.get(LIMIT)
-    found = sorted(((*_distribution(point), point) for point in points),
+    found = sorted(((*_identity(point.dist), point) for point in points),
                    key=lambda each: (each[0], each[2].name))  # fmt: skip
     if limit is not None:
         words = {word.strip() for word in limit.split(",") if word.strip()}
@@ -153,16 +151,38 @@ def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = Non
     return [_load(point, distribution, version) for distribution, version, point in found]
 
 
+def _installed() -> Iterable[EntryPoint]:
+    """Return the entry points of the group `zoo`."""
+    from importlib import metadata  # 20 ms that `import zoo` does not need
+
+    try:
+        return metadata.entry_points(group=GROUP)
+    except Exception:  # one distribution's file that cannot be parsed: do without it
+        found: dict[tuple[str, str], EntryPoint] = {}
+        for distribution in metadata.distributions():
+            try:
+                for point in distribution.entry_points.select(group=GROUP):
+                    found.setdefault((_identity(distribution)[0], point.name), point)
+            except Exception as error:
+                name = _identity(distribution)[0]
+                warnings.warn(
+                    f"The entry points of {name} cannot be read: {explain(error)}. Install {name} "
+                    "again.",
+                    stacklevel=3,
+                )
+        return found.values()
+
+
 def normal(name: str) -> str:
     """Return the name of a distribution as the package index spells it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    """Return name and version; of what was half uninstalled there may be neither."""
+def _identity(distribution: Distribution | None) -> tuple[str, str]:
+    """Return name and version; what was half uninstalled may have neither."""
     try:
-        assert point.dist is not None
-        return normal(point.dist.name), point.dist.version or ""
+        assert distribution is not None
+        return normal(distribution.name), distribution.version or ""
     except Exception:  # importlib.metadata raises what its parsers raise
         return "unknown", ""
 
@@ -217,7 +237,7 @@ def _patience() -> float:
         seconds = 0.0
     if not seconds > 0:
         raise PluginError(f"{PATIENCE}={value!r} is no number of seconds.")
-    return seconds
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 def explain(error: BaseException) -> str:

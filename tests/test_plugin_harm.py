@@ -1,0 +1,247 @@
+"""Distributions that would take from others, really installed: all else stays whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.distributions import ROW, hook, install, models, wheel, zoo
+
+NAMESPACE = """
+class Space:
+    prefix = "guest"
+    summary = "guests"
+    def resolve(self, rest):
+        raise KeyError(rest)
+    def search(self, pattern):
+        return 3
+"""
+THIEF = """
+import click
+@click.command()
+def command():
+    click.echo("stolen")
+"""
+PLUGINS = {
+    "guest-good": models("guest-good"),
+    "guest-thief": hook(
+        "zoo_commands", "{'export': 'guest_thief:command', 'list': 'guest_thief:command'}", THIEF
+    ),
+    "guest-target": hook("zoo_targets", "{'onnx': 'guest_target:TARGET'}", "TARGET = None"),
+    "guest-elsewhere": hook("zoo_commands", "{'away': 'guest_nowhere:x', 'number': 'os:sep'}"),
+    "guest-runtime": hook("zoo_targets", "{'runtime': 'os:sep'}"),
+    "guest-prefix": hook("zoo_namespaces", "[Space()]", NAMESPACE),
+    "guest-prefixed": hook("zoo_namespaces", "[Space()]", NAMESPACE),
+    "guest-checkpoint": hook("zoo_checkpoint", "1 / 0"),
+    "guest-checked": hook("zoo_checkpoint", "3"),
+    "guest-knows": hook("zoo_checkpoint", "[row('guest-known')]", ROW),
+    "guest-network": models("guest-network").replace("torch.nn.Identity()", "1 / 0"),
+    "guest-nothing": "def zoo_models(): return []",
+    "guest-moves": "import os; os.chdir('/')" + models("guest-moves"),
+    "guest-variables": "import os; os.environ['ZOO_PLUGIN_SECONDS'] = 'x'" + models("guest-env"),
+    "guest-hush": "import warnings; warnings.simplefilter('ignore')" + models("guest-hush"),
+    "guest-strict": "import warnings; warnings.simplefilter('error')" + models("guest-strict"),
+    "guest-zealous": "raise RuntimeError('after the others')",
+    "guest-child": "import os; os.system('echo from a child')" + models("guest-child"),
+    "guest-closes": "import sys; sys.stdout.close()" + models("guest-closes"),
+    "guest-thread": "import threading\n"
+    "threading.Thread(target=threading.Event().wait, daemon=False).start()"
+    + models("guest-thread"),
+    "guest-hangs": "import time\nwhile True: time.sleep(60)",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which pip has installed all of PLUGINS."""
+    folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
+    install([wheel(folder, name, code) for name, code in PLUGINS.items()], target)
+    return target
+
+
+# Doors
+
+
+def test_a_command_of_ours_is_not_replaced(site: Path) -> None:
+    plugins = "encoder-zoo, guest-thief"
+    exported = zoo(site, "export", "--help", plugins=plugins)
+    listed = zoo(site, "list", "resnet-50", plugins=plugins)
+    shown = zoo(site, "plugins", plugins=plugins)
+
+    assert "stolen" not in exported.out + listed.out
+    assert "proven" in exported.out
+    assert "the command 'export' stays that of encoder-zoo" in shown.out
+
+
+def test_a_target_of_ours_is_not_replaced(site: Path) -> None:
+    script = "from zoo.targets import target_of; print(type(target_of('onnx')).__module__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(site), "ZOO_PLUGINS": "export, guest-target"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    assert done.stdout.strip() == "zoo_export.targets"
+
+
+def test_a_command_that_leads_nowhere_costs_that_command(site: Path) -> None:
+    plugins = "export, guest-elsewhere"
+    helped = zoo(site, "--help", plugins=plugins)
+    away = zoo(site, "away", "--now", plugins=plugins)
+    number = zoo(site, "number", plugins=plugins)
+
+    assert helped.code == 0
+    assert {"list", "export", "away"} <= {line.split()[0] for line in helped.out.splitlines()
+                                          if line.startswith("  ")}  # fmt: skip
+    assert away.code == number.code == 1
+    assert "'away' (guest_nowhere:x) of guest-elsewhere 1.0 failed: ModuleNotFound" in away.err
+    assert "it is a str, without make_context, invoke" in number.err
+    assert "Traceback" not in away.err + number.err
+
+
+def test_a_target_that_is_none_names_its_plugin(site: Path, tmp_path: Path) -> None:
+    words = ("export", "hog", "--to", "runtime", "--out", str(tmp_path / "bundle"))
+    ran = zoo(site, *words, plugins="classic, export, guest-runtime")
+
+    assert ran.code == 1
+    assert "The target 'runtime' (os:sep) of guest-runtime 1.0 failed" in ran.err
+    assert "Update or uninstall guest-runtime" in ran.err
+
+
+def test_a_prefix_of_two_plugins_is_refused_with_both(site: Path) -> None:
+    plugins = "vision, guest-prefix, guest-prefixed"
+    asked = zoo(site, "info", "guest:x", plugins=plugins)
+    listed = zoo(site, "list", "--json", plugins=plugins)
+
+    assert asked.code == 1
+    assert "'guest' is claimed by guest-prefix and guest-prefixed. Uninstall one" in asked.err
+    assert "resnet-50" in listed.names
+
+
+def test_a_namespace_that_fails_names_its_plugin(site: Path) -> None:
+    asked = zoo(site, "info", "guest:x", plugins="guest-prefix")
+    searched = zoo(site, "list", "guest:*", plugins="guest-prefix")
+
+    assert asked.code == searched.code == 1
+    assert "'guest:x' of guest-prefix 1.0 failed: KeyError: 'x'" in asked.err
+    assert "'guest:*' of guest-prefix 1.0 failed: TypeError" in searched.err
+
+
+@pytest.mark.parametrize("name", ["guest-checkpoint", "guest-checked"])
+def test_a_plugin_that_fails_at_a_folder_does_not_keep_others_from_it(
+    site: Path, name: str, tmp_path: Path
+) -> None:
+    ran = zoo(site, "info", "--json", str(tmp_path), plugins=f"{name}, guest-knows, text")
+
+    assert json.loads(ran.out)["name"] == "guest-known"
+    assert f"Plugin '{name}' of {name} 1.0 failed at {tmp_path}" in ran.err
+
+
+def test_a_plugin_cannot_take_a_folder_that_we_know(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+
+    ran = zoo(site, "info", str(tmp_path), plugins="guest-knows, text")
+
+    assert "config.json has no 'hidden_size'" in ran.err
+    assert "guest-known" not in ran.out
+
+
+def test_a_network_that_cannot_be_built_names_its_plugin(site: Path, tmp_path: Path) -> None:
+    words = ("embed", "guest-network", "--weights", "random", "--out", str(tmp_path / "x.npy"))
+    ran = zoo(site, *words, __file__, plugins="guest-network")
+
+    assert ran.code == 1
+    assert "'guest-network', which guest-network brings, cannot be built: ZeroDivision" in ran.err
+    assert "Traceback" not in ran.err
+
+
+# Process and output
+
+
+def test_what_a_plugin_changes_is_put_back_and_said(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    plugins = "guest-moves, guest-variables, guest-good"
+    asked = zoo(site, "info", "./here", plugins=plugins, cwd=tmp_path)
+    shown = zoo(site, "plugins", plugins=plugins)
+
+    assert "./here names no architecture" in asked.err
+    assert "changes the working folder while it is imported" in shown.out
+    assert "changes environment variables while it is imported" in shown.out
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("name", ["guest-hush", "guest-strict"])
+def test_one_plugin_cannot_silence_what_is_said_of_the_next(site: Path, name: str) -> None:
+    ran = zoo(site, "list", "--json", plugins=f"{name}, guest-zealous")
+
+    assert ran.names == {name}
+    assert "Skipped plugin 'guest-zealous'" in ran.err
+
+
+def test_what_a_child_of_a_plugin_prints_stays_out_of_the_output(site: Path) -> None:
+    ran = zoo(site, "list", "--json", plugins="guest-child, guest-closes")
+
+    assert ran.names == {"guest-child", "guest-closes"}
+    assert "from a child" in ran.err
+
+
+def test_a_thread_that_goes_on_does_not_keep_a_command_from_ending(site: Path) -> None:
+    ran = zoo(site, "list", "--json", plugins="guest-thread")
+    shown = zoo(site, "plugins", plugins="guest-thread")
+
+    assert ran.names == {"guest-thread"}
+    assert "leaves a thread running" in shown.out
+
+
+def test_an_interrupt_ends_a_command_that_waits_for_a_plugin(site: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(site), "ZOO_PLUGINS": "guest-hangs"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "zoo", "list"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(3)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert "Interrupted" in said
+
+
+# Installation
+
+
+def test_a_word_of_the_limit_that_names_no_plugin_is_said(site: Path) -> None:
+    ran = zoo(site, "list", "--json", plugins="Guest_Good, guest-god")
+
+    assert ran.names == {"guest-good"}
+    assert "ZOO_PLUGINS names 'guest-god', which is no installed plugin. There are: " in ran.err
+
+
+def test_what_is_half_uninstalled_or_cannot_be_read_takes_nothing_down(
+    site: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "left-1.0.dist-info").mkdir()
+    (tmp_path / "left-1.0.dist-info" / "entry_points.txt").write_text("[zoo]\nleft = gone\n")
+    (tmp_path / "odd-1.0.dist-info").mkdir()
+    (tmp_path / "odd-1.0.dist-info" / "METADATA").write_text("Name: odd\nVersion: 1.0\n")
+    (tmp_path / "odd-1.0.dist-info" / "entry_points.txt").write_text("[zoo]\nno equals sign\n")
+    both = Path(f"{site}{os.pathsep}{tmp_path}")
+
+    ran = zoo(both, "list", "--json", plugins="vision, guest-good, left")
+
+    assert {"resnet-50", "guest-good"} <= ran.names
+    assert "Skipped plugin 'left' of unknown (gone): ModuleNotFoundError" in ran.err
+    assert "The entry points of odd cannot be read" in ran.err
+    assert "Install odd again" in ran.err
