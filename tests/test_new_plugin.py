@@ -90,13 +90,42 @@ def test_it_is_valid_and_its_model_exports_through_the_gate(
 
 
 @pytest.mark.parametrize(
-    "name", ["Acme", "1acme", "acme--x", "acme-", "../acme", "acme_x", "", "if"]
+    ("name", "offered"),
+    [
+        ("Acme", "acme"),
+        ("two words", "two-words"),
+        ("acme_x", "acme-x"),
+        ("acme--x.", "acme-x"),
+        ("../acme", "acme"),
+        ("a\nb", "a-b"),
+        ("a" * 80, "a" * 64),
+        ("1acme", "acme-encoder"),
+        ("", "acme-encoder"),
+        ("\xe9", "acme-encoder"),
+        ("if", "acme-encoder"),
+    ],
 )
-def test_a_name_that_cannot_be_one_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="cannot be the name of a distribution"):
+def test_a_name_that_cannot_be_one_is_refused_with_one_that_can(
+    name: str, offered: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=f"cannot be the name of a distribution.*: {offered}\\.$"):
         new_plugin(name, tmp_path / "there")
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["json", "torch", "zoo-text", "reference", "encoder-zoo"])
+def test_a_name_that_would_hide_or_replace_something_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"already.* Choose another name"):
+        new_plugin(name, tmp_path / "there")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_space_is_quoted_in_what_comes_next(zoo: Zoo, tmp_path: Path) -> None:
+    ran = zoo("plugins", "new", NAME, "--out", tmp_path / "two words")
+
+    assert f"Next: cd '{tmp_path / 'two words'}' && " in ran.out
 
 
 def test_a_folder_that_is_there_is_left_alone(zoo: Zoo, tmp_path: Path) -> None:

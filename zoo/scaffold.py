@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import keyword
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import sys
 import uuid
+from importlib import metadata
 from pathlib import Path
 
 from zoo.errors import OptionError
@@ -37,17 +39,8 @@ def new_plugin(name: str, folder: Path) -> list[Path]:
         OptionError: The name cannot be one, or the folder is there already.
         DiskError: The disk is full or refuses.
     """
+    _check_name(name)
     module = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module) or len(name) > LONGEST:
-        raise OptionError(
-            f"{name!r} cannot be the name of a distribution. Use small letters, digits and single "
-            f"hyphens, beginning with a letter, {LONGEST} at most: acme-encoder."
-        )
-    if module in _TAKEN or importlib.util.find_spec(module) is not None:
-        raise OptionError(
-            f"There is a module {module!r} already, which a plugin {name!r} would hide. Choose "
-            "another name."
-        )
     if folder.exists():
         raise OptionError(f"{folder} is there already. Name another place with --out.")
     written = []
@@ -65,6 +58,30 @@ def new_plugin(name: str, folder: Path) -> list[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return written
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that pip or Python would not take, or that would hide something."""
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module) or len(name) > LONGEST:
+        near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST].strip("-")
+        good = _NAME.fullmatch(near) and not keyword.iskeyword(near)
+        raise OptionError(
+            f"{name!r} cannot be the name of a distribution. Use small letters, digits and single "
+            f"hyphens, beginning with a letter, {LONGEST} at most: "
+            f"{near if good else 'acme-encoder'}."
+        )
+    if module in _TAKEN or importlib.util.find_spec(module) is not None:
+        raise OptionError(
+            f"There is a module {module!r} already; it and a plugin {name!r} would hide one "
+            "another. Choose another name, or uninstall what brings it."
+        )
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        metadata.distribution(name)
+        raise OptionError(
+            f"{name!r} is installed already, and pip would replace it. Choose another name, or "
+            "uninstall it."
+        )
 
 
 def _target(source: Path, module: str) -> Path:
