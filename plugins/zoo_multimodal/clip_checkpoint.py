@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from zoo.errors import UnsupportedCheckpointError
-from zoo.fields import DEEPEST, Fields
+from zoo.fields import DEEPEST, Fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ImagePreprocess, ModelSpec, TextPreprocess, WeightsSpec
 from zoo_multimodal import open_clip_config
@@ -78,9 +78,8 @@ def _transformers(files: RepoFiles, fields: Fields) -> tuple[ModelSpec, ...]:
         image=_image_config(fields.inner("vision_config"), fields),
         text=_text_config(fields.inner("text_config"), fields),
     )
-    value = files.json(PROCESSOR)
     preprocess = from_transformers(
-        Fields({} if value is None else value, PROCESSOR),
+        read_optional(files, PROCESSOR),
         mean=MEAN,
         std=STD,
         resample=3,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from zoo.errors import UnsupportedCheckpointError
-from zoo.fields import DEEPEST, Fields
+from zoo.fields import DEEPEST, Fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ImagePreprocess, ModelSpec, TextPreprocess, WeightsSpec
 from zoo_multimodal.clip_checkpoint import (
@@ -36,6 +36,7 @@ from zoo_multimodal.families.towers import Pair
 from zoo_multimodal.open_clip_config import LONGEST, WIDEST, square
 from zoo_vision.families.vit_layouts import pixels
 from zoo_vision.processing import FILTERS, from_timm, from_transformers, timm_arguments
+from zoo_vision.repository import found_row
 from zoo_vision.vit_config import ViTConfig
 
 if TYPE_CHECKING:
@@ -110,16 +111,13 @@ def _image_alone(files: RepoFiles, fields: Fields, config: ViTConfig) -> ModelSp
     timm_arguments(fields)
     fields.require("global_pool", "map")
     preprocess = from_timm(fields.inner("pretrained_cfg"))
-    return SIGLIP.image.model(
-        files.source,
+    return found_row(
+        files,
+        SIGLIP.image,
         config=config,
-        weights=WeightsSpec(source=files.source, revision=files.revision),
+        params=config.params,
         preprocess=preprocess,
         inputs=pixels(config.patch, typical=preprocess.size[0]),
-        params=config.params,
-        license="unknown",
-        objective="see the repository",
-        source=files.source,
     )
 
 
@@ -155,9 +153,8 @@ def _transformers(files: RepoFiles, fields: Fields) -> tuple[ModelSpec, ...]:
         projection_bias=True,
         pooling="last",
     )
-    value = files.json(PROCESSOR)
     preprocess = from_transformers(
-        Fields({} if value is None else value, PROCESSOR),
+        read_optional(files, PROCESSOR),
         mean=HALVES,
         std=HALVES,
         resample=3,

@@ -12,41 +12,23 @@ from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
 from zoo_vision.families.beit import BEIT, DATA2VEC
 from zoo_vision.families.dinov3 import DINOV3
-from zoo_vision.vit_checkpoint import (
-    CONFIG,
-    WIDEST,
-    transformers_preprocess,
-    vit_row,
-    width_and_heads,
-    with_sizes,
-)
+from zoo_vision.repository import WIDEST, transformers_preprocess, width_and_heads
+from zoo_vision.vit_checkpoint import vit_row, with_sizes
 from zoo_vision.vit_config import ViTConfig
 
 MASKED = "MaskedImageModeling"  # ending of the class whose files have the norm outside
 
 
-def beit_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a repository with one of these networks, or None.
-
-    Raises:
-        UnsupportedCheckpointError: It is one of a kind that is not supported.
-        FormatError: Its configuration makes no sense.
-    """
-    value = files.json(CONFIG)
-    if not isinstance(value, dict):
-        return None
-    fields = Fields(value, CONFIG)
+def beit_checkpoint(files: RepoFiles, fields: Fields) -> ModelSpec | None:
+    """Return the row of a repository with one of these networks, or None."""
     kind = fields.get("model_type")
-    try:
-        if kind in ("beit", "data2vec-vision"):
-            family, config = BEIT if kind == "beit" else DATA2VEC, _beit(fields)
-        elif kind == "dinov3_vit":
-            family, config = DINOV3, _dinov3(fields)
-        else:
-            return None
-    except ValueError as error:  # of the config
-        raise UnsupportedCheckpointError(f"{files.source} cannot be built: {error}") from error
-    return (vit_row(files, family, config, transformers_preprocess(files)),)
+    if kind in ("beit", "data2vec-vision"):
+        family, config = BEIT if kind == "beit" else DATA2VEC, _beit(fields)
+    elif kind == "dinov3_vit":
+        family, config = DINOV3, _dinov3(fields)
+    else:
+        return None
+    return vit_row(files, family, config, transformers_preprocess(files))
 
 
 def _beit(fields: Fields) -> ViTConfig:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from zoo import hookimpl
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
-from zoo_vision.beit_checkpoint import beit_checkpoint
 from zoo_vision.families import (
     autoencoder,
     beit,
@@ -24,9 +23,6 @@ from zoo_vision.families import (
     vit,
     vjepa2,
 )
-from zoo_vision.resnet_checkpoint import resnet_checkpoint
-from zoo_vision.swin_checkpoint import swin_checkpoint
-from zoo_vision.vit_checkpoint import vit_checkpoint
 
 FAMILIES = (
     vit,
@@ -56,11 +52,9 @@ def zoo_models() -> Iterable[ModelSpec]:
 @hookimpl
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise the repositories of this package's architectures."""
-    for recognise in (vit_checkpoint, beit_checkpoint, resnet_checkpoint, swin_checkpoint):
-        rows = recognise(files)
-        if rows:
-            return rows
-    return None
+    from zoo_vision.checkpoint import recognise  # listing rows has no need of it
+
+    return recognise(files)
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import DEEPEST, Fields
 from zoo.hookspecs import RepoFiles
-from zoo.spec import ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import ImagePreprocess, ModelSpec
 from zoo_vision.families.resnet import BASIC, BOTTLENECK, INPUTS, RESNET
 from zoo_vision.processing import (
     IMAGENET_MEAN,
@@ -16,11 +16,8 @@ from zoo_vision.processing import (
     from_transformers,
     timm_arguments,
 )
+from zoo_vision.repository import WIDEST, found_row, processor_fields
 from zoo_vision.resnet_config import SHRINK, ResNetConfig
-
-CONFIG = "config.json"
-PROCESSOR = "preprocessor_config.json"
-WIDEST = 65_536  # channels
 
 Stages = tuple[int, int, int, int]
 
@@ -34,38 +31,26 @@ TIMM = {
 }
 
 
-def resnet_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a repository with transformers' or timm's ResNet, or None.
-
-    Raises:
-        UnsupportedCheckpointError: It is a ResNet of a kind that is not supported.
-        FormatError: Its configuration makes no sense.
-    """
-    value = files.json(CONFIG)
-    if not isinstance(value, dict):
-        return None
-    fields = Fields(value, CONFIG)
+def resnet_checkpoint(files: RepoFiles, fields: Fields) -> ModelSpec | None:
+    """Return the row of a repository with transformers' or timm's ResNet, or None."""
     if fields.get("model_type") == "resnet":
-        return (_row(files, _transformers(fields), _transformers_preprocess(files)),)
+        return _row(files, _transformers(fields), _transformers_preprocess(files))
     name = fields.get("architecture")
     if isinstance(name, str) and name in TIMM:
         timm_arguments(fields).require("global_pool", "avg")
-        return (_row(files, TIMM[name], from_timm(fields.inner("pretrained_cfg"))),)
+        return _row(files, TIMM[name], from_timm(fields.inner("pretrained_cfg")))
     return None
 
 
 def _row(files: RepoFiles, config: ResNetConfig, preprocess: ImagePreprocess) -> ModelSpec:
-    return RESNET.model(
-        files.source,
+    return found_row(
+        files,
+        RESNET,
         config=config,
-        weights=WeightsSpec(source=files.source, revision=files.revision),
+        params=config.params,
         preprocess=preprocess,
         inputs=INPUTS,
         outputs=("pooled", "tokens", "pyramid"),
-        params=config.params,
-        license="unknown",
-        objective="see the repository",
-        source=files.source,
     )
 
 
@@ -91,13 +76,8 @@ def _transformers(fields: Fields) -> ResNetConfig:
 
 def _transformers_preprocess(files: RepoFiles) -> ImagePreprocess:
     """Return the processor's recipe; transformers gives ResNets ConvNext's."""
-    value = files.json(PROCESSOR)
-    if value is None:
-        raise UnsupportedCheckpointError(
-            f"{files.source} has no {PROCESSOR}: nothing says how its images are prepared."
-        )
     return from_transformers(
-        Fields(value, PROCESSOR),
+        processor_fields(files),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         resample=3,

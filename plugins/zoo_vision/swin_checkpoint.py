@@ -9,11 +9,11 @@ from typing import cast
 from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import DEEPEST, Fields
 from zoo.hookspecs import RepoFiles
-from zoo.spec import ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import ImagePreprocess, ModelSpec
 from zoo_vision.families.swin import BASE, LARGE, LARGEST, SMALL, SWIN, TINY, pixels
 from zoo_vision.processing import from_timm, timm_arguments
+from zoo_vision.repository import WIDEST, found_row, sides, transformers_preprocess
 from zoo_vision.swin_config import STAGES, Stages, SwinConfig
-from zoo_vision.vit_checkpoint import CONFIG, WIDEST, sides, transformers_preprocess
 
 
 def _at_384(config: SwinConfig) -> SwinConfig:
@@ -31,29 +31,17 @@ TIMM: Mapping[str, SwinConfig] = {
 }
 
 
-def swin_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a repository with transformers' or timm's Swin, or None.
-
-    Raises:
-        UnsupportedCheckpointError: It is a Swin of a kind that is not supported.
-        FormatError: Its configuration makes no sense.
-    """
-    value = files.json(CONFIG)
-    if not isinstance(value, dict):
-        return None
-    fields = Fields(value, CONFIG)
-    try:
-        if fields.get("model_type") == "swin":
-            return (_row(files, _transformers(fields), transformers_preprocess(files)),)
-        name = fields.get("architecture")
-        if isinstance(name, str) and name in TIMM:
-            inner, config = timm_arguments(fields, "img_size"), TIMM[name]
-            fields.require("global_pool", "avg")
-            if "img_size" in inner:
-                config = replace(config, image_size=sides(inner, "img_size"))
-            return (_row(files, config, from_timm(fields.inner("pretrained_cfg"))),)
-    except ValueError as error:  # of the config
-        raise UnsupportedCheckpointError(f"{files.source} cannot be built: {error}") from error
+def swin_checkpoint(files: RepoFiles, fields: Fields) -> ModelSpec | None:
+    """Return the row of a repository with transformers' or timm's Swin, or None."""
+    if fields.get("model_type") == "swin":
+        return _row(files, _transformers(fields), transformers_preprocess(files))
+    name = fields.get("architecture")
+    if isinstance(name, str) and name in TIMM:
+        inner, config = timm_arguments(fields, "img_size"), TIMM[name]
+        fields.require("global_pool", "avg")
+        if "img_size" in inner:
+            config = replace(config, image_size=sides(inner, "img_size"))
+        return _row(files, config, from_timm(fields.inner("pretrained_cfg")))
     return None
 
 
@@ -65,17 +53,14 @@ def _row(files: RepoFiles, config: SwinConfig, preprocess: ImagePreprocess) -> M
             f"{files.source} prepares images of {preprocess.size} pixels; supported are multiples "
             f"of {config.patch} from {least} to {LARGEST}."
         )
-    return SWIN.model(
-        files.source,
+    return found_row(
+        files,
+        SWIN,
         config=config,
-        weights=WeightsSpec(source=files.source, revision=files.revision),
+        params=config.params,
         preprocess=preprocess,
         inputs=pixels(preprocess.size[0], least=least, patch=config.patch),
         outputs=("pooled", "tokens", "pyramid"),
-        params=config.params,
-        license="unknown",
-        objective="see the repository",
-        source=files.source,
     )
 
 

@@ -8,35 +8,28 @@ its authors', which may be a third.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import DEEPEST, Fields
 from zoo.hookspecs import RepoFiles
-from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
+from zoo.spec import Family, ImagePreprocess, ModelSpec
 from zoo_vision.families.deit import DEIT
 from zoo_vision.families.dinov2 import DINOV2
 from zoo_vision.families.ijepa import IJEPA
 from zoo_vision.families.mae import MAE
 from zoo_vision.families.vit import VIT
 from zoo_vision.families.vit_layouts import LARGEST, pixels
-from zoo_vision.processing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    LARGEST_SIDE,
-    from_timm,
-    from_transformers,
-    timm_arguments,
+from zoo_vision.processing import from_timm, timm_arguments
+from zoo_vision.repository import (
+    WIDEST,
+    found_row,
+    sides,
+    transformers_preprocess,
+    width_and_heads,
 )
 from zoo_vision.timm_vits import TIMM_VITS
 from zoo_vision.vit_config import ViTConfig
-
-CONFIG = "config.json"
-PROCESSOR = "preprocessor_config.json"
-WIDEST = 65_536  # features
-HALVES = (0.5, 0.5, 0.5)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 FAMILIES: Mapping[str, Family] = {
     "vit": VIT,
@@ -48,47 +41,17 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What an image processor of transformers does where its file is silent."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resample: int
-    size: int
-    crop: bool
-
-
-# Named by the beginning of `image_processor_type`; the older `...FeatureExtractor` too.
-PROCESSORS: Mapping[str, Defaults] = {
-    "ViT": Defaults(mean=HALVES, std=HALVES, resample=2, size=224, crop=False),
-    "DeiT": Defaults(mean=HALVES, std=HALVES, resample=3, size=256, crop=True),
-    "Bit": Defaults(mean=CLIP_MEAN, std=CLIP_STD, resample=3, size=224, crop=True),
-    "Beit": Defaults(mean=HALVES, std=HALVES, resample=3, size=224, crop=False),
-    "DINOv3": Defaults(mean=IMAGENET_MEAN, std=IMAGENET_STD, resample=2, size=224, crop=False),
-}
-
-
-def vit_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a repository with transformers' or timm's vision transformer, or None.
-
-    Raises:
-        UnsupportedCheckpointError: It is one of a kind that is not supported.
-        FormatError: Its configuration makes no sense.
-    """
-    value = files.json(CONFIG)
-    if not isinstance(value, dict):
-        return None
-    fields = Fields(value, CONFIG)
+def vit_checkpoint(files: RepoFiles, fields: Fields) -> ModelSpec | None:
+    """Return the row of a repository with transformers' or timm's vision transformer, or None."""
     kind = fields.get("model_type")
     if isinstance(kind, str) and kind in FAMILIES:
         config = _transformers(fields, kind)
-        return (vit_row(files, FAMILIES[kind], config, transformers_preprocess(files)),)
+        return vit_row(files, FAMILIES[kind], config, transformers_preprocess(files))
     name = fields.get("architecture")
     if isinstance(name, str) and name in TIMM_VITS:
         family, config = TIMM_VITS[name]
         preprocess = from_timm(fields.inner("pretrained_cfg"))
-        return (vit_row(files, family, _timm(fields, config), preprocess),)
+        return vit_row(files, family, _timm(fields, config), preprocess)
     return None
 
 
@@ -105,16 +68,13 @@ def vit_row(
             f"{files.source} prepares images of {preprocess.size} pixels, which patches of "
             f"{config.patch} do not fill, or which are larger than {LARGEST}."
         )
-    return family.model(
-        files.source,
+    return found_row(
+        files,
+        family,
         config=config,
-        weights=WeightsSpec(source=files.source, revision=files.revision),
+        params=config.params,
         preprocess=preprocess,
         inputs=pixels(config.patch, preprocess.size[0]),
-        params=config.params,
-        license="unknown",
-        objective="see the repository",
-        source=files.source,
     )
 
 
@@ -164,26 +124,6 @@ def _transformers(fields: Fields, kind: str) -> ViTConfig:
     return with_sizes(fields, config)
 
 
-def width_and_heads(fields: Fields, width: int, heads: int) -> tuple[int, int]:
-    """Return the width of a token and the number of heads, which divides it.
-
-    Args:
-        fields: transformers' configuration.
-        width: Where it is silent.
-        heads: The same.
-
-    Raises:
-        UnsupportedCheckpointError: It does not.
-    """
-    width = fields.integer("hidden_size", width, most=WIDEST)
-    heads = fields.integer("num_attention_heads", heads, most=WIDEST)
-    if width % heads:
-        raise UnsupportedCheckpointError(
-            f"{fields.file} has hidden_size {width}, no multiple of {heads} heads."
-        )
-    return width, heads
-
-
 def with_sizes(fields: Fields, config: ViTConfig) -> ViTConfig:
     """Return a config of a patch of 1 with the patch and image size of transformers' file.
 
@@ -211,48 +151,3 @@ def sized(config: ViTConfig, size: tuple[int, int]) -> ViTConfig:
             "supported."
         )
     return replace(config, image_size=size)
-
-
-def sides(fields: Fields, key: str, default: int | None = None) -> tuple[int, int]:
-    """Return height, width, which may be written as one number.
-
-    Raises:
-        FormatError: They are neither.
-    """
-    if isinstance(fields.get(key), list):
-        height, width = fields.integers(key, (1, 1), most=LARGEST_SIDE)
-        return height, width
-    side = fields.integer(key, default, most=LARGEST_SIDE)
-    return side, side
-
-
-def transformers_preprocess(files: RepoFiles) -> ImagePreprocess:
-    """Return the recipe of a repository's image processor, with its kind's defaults.
-
-    Raises:
-        UnsupportedCheckpointError: There is none, or of a kind that is not known.
-    """
-    value = files.json(PROCESSOR)
-    if value is None:
-        raise UnsupportedCheckpointError(
-            f"{files.source} has no {PROCESSOR}: nothing says how its images are prepared."
-        )
-    fields = Fields(value, PROCESSOR)
-    kind = fields.get("image_processor_type") or fields.get("feature_extractor_type") or "ViT"
-    names = [name for name in PROCESSORS if str(kind).startswith(name)]
-    if not names:
-        raise UnsupportedCheckpointError(f"{PROCESSOR} names an unknown processor {kind!r}.")
-    defaults = PROCESSORS[names[0]]
-    if names[0] == "DeiT":  # squashes before the crop, also where one number is given
-        side = value.get("size") or defaults.size
-        if isinstance(side, int):
-            value = {**value, "size": {"height": side, "width": side}}
-        value = {"crop_size": 224, **value}
-    return from_transformers(
-        Fields(value, PROCESSOR),
-        mean=defaults.mean,
-        std=defaults.std,
-        resample=defaults.resample,
-        size=defaults.size,
-        crop=defaults.crop,
-    )
