@@ -95,6 +95,8 @@ def test_an_old_file_gives_the_pixels_of_its_processor(kind: Any, fields: dict[s
         {"input_size": [3, 96, 96], "crop_pct": 0.9, "interpolation": "bilinear"},
         {"input_size": [3, 64, 64], "crop_pct": 1.0, "mean": list(HALF), "std": list(HALF)},
         {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash"},
+        {"input_size": [3, 96, 64], "crop_pct": 0.9, "crop_mode": "squash"},
+        {"input_size": [3, 97, 97], "crop_pct": 1.15},  # a border, of odd width
     ],
     ids=str,
 )
@@ -114,7 +116,7 @@ def test_timms_file_gives_its_pixels(fields: dict[str, Any]) -> None:
         ({"crop_mode": "border"}, "crop_mode"),
         ({"interpolation": "random"}, "interpolation"),
         ({"input_size": [3, 64, 80]}, "64 x 80"),
-        ({"crop_pct": 1.5}, "crop_pct"),
+        ({"crop_pct": 1e-9}, "crop_pct"),
     ],
     ids=str,
 )

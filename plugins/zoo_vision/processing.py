@@ -150,17 +150,21 @@ def from_timm(fields: Fields) -> ImagePreprocess:
     name = fields.text("interpolation", "bicubic")
     if name not in FILTERS:
         raise UnsupportedCheckpointError(f"{fields.file} has an unknown interpolation {name!r}.")
-    share = fields.number("crop_pct", 0.875)
-    if not 0 < share <= 1:
-        raise UnsupportedCheckpointError(f"{fields.file} has crop_pct {share}, outside (0, 1].")
+    share = fields.positive("crop_pct", 0.875)
+    both = math.floor(height / share), math.floor(width / share)
+    if not 1 <= min(both) <= max(both) <= LARGEST_SIDE:
+        raise UnsupportedCheckpointError(
+            f"{fields.file} has crop_pct {share}, which resizes to {both[0]} x {both[1]} pixels."
+        )
     squash = fields.text("crop_mode", "center") == "squash"
-    if (squash and share != 1) or (height != width and not squash):
+    if height != width and not squash:
         raise UnsupportedCheckpointError(
             f"{fields.file} asks for {height} x {width} pixels in a way that is not supported."
         )
+    whole = None if both == (height, width) else both
     return ImagePreprocess(
         size=(height, width),
-        resize=None if squash else math.floor(height / share),
+        resize=whole if squash else both[0],
         resample=FILTERS[name],
         mean=fields.numbers("mean", IMAGENET_MEAN),
         std=_deviation(fields, "std", IMAGENET_STD),

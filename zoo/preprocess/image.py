@@ -128,5 +128,10 @@ def _repeats(items: Sequence[Any]) -> bool:
 
 
 def _margin(excess: int, recipe: ImagePreprocess) -> int:
-    """Return the pixels to leave out before the crop; half of an odd excess is the recipe's."""
-    return round(excess / 2) if recipe.crop_offset == "round" else excess // 2
+    """Return the pixels to leave out before the crop; half of an odd excess is the recipe's.
+
+    What is missing is black: Pillow's crop adds it.
+    """
+    if excess < 0 or recipe.crop_offset == "floor":
+        return int(excess / 2)
+    return round(excess / 2)

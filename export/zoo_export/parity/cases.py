@@ -167,7 +167,7 @@ def tokens(spec: ModelSpec, sizes: Mapping[str, int]) -> int:
     """Return the positions that one sample costs: tokens of a text, frames, patches."""
     tensor = spec.inputs[0]
     shape = [sizes[s.name] if isinstance(s, Dim) else s for s in tensor.shape[1:]]
-    if spec.modality == "image" and hasattr(spec.config, "stride"):
+    if spec.modality == "image" and getattr(spec.config, "stride", None):
         rows, columns = spec.grid(shape[-2], shape[-1])
         return rows * columns
     if spec.modality == "video":

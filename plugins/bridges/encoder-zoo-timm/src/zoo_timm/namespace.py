@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from zoo.errors import PluginError, UnknownModelError
+from zoo.errors import PluginError, UnknownModelError, UnsupportedCheckpointError
 from zoo.fields import Fields
 from zoo.spec import BATCH, Family, ImagePreprocess, ModelSpec, OutputName, TensorSpec, WeightsSpec
+from zoo.weights import open_repo
 from zoo_timm.config import TimmConfig
 from zoo_vision.processing import from_timm
 
@@ -22,6 +27,9 @@ FAMILY = Family(
     license="unknown",
     modality="image",
 )
+# What timm itself writes before the name of a repository or a folder that holds a config.json.
+REPOSITORY, FOLDER = "hf-hub:", "local-dir:"
+FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class Timm:
@@ -31,38 +39,36 @@ class Timm:
     summary = "every model of timm, by its name there"
 
     def resolve(self, rest: str) -> tuple[ModelSpec, ...]:
-        """Return the row of a name such as `resnet18` or `resnet18.a1_in1k`.
+        """Return the row of `resnet18`, `resnet18.a1_in1k`, `hf-hub:org/repo` or `local-dir:PATH`.
 
         Raises:
             UnknownModelError: timm has no such model.
-            UnsupportedCheckpointError: Its preprocessing does something that the zoo does not.
+            UnsupportedCheckpointError: Its preprocessing does something that the zoo does not, or
+                it gives no features.
+            WeightsError: The configuration of a repository cannot be fetched or read.
         """
         timm = _timm()
-        if not timm.is_model(rest.partition(".")[0]):
-            near = difflib.get_close_matches(rest, timm.list_models(), n=3)
-            hint = f" Did you mean {' or '.join(f'timm:{name}' for name in near)}?" if near else ""
-            raise UnknownModelError(f"timm has no model {rest!r}.{hint}")
-        try:
+        if rest.startswith((REPOSITORY, FOLDER)):
+            return (_saved(timm, rest),)
+        name, _, tag = rest.partition(".")
+        if not timm.is_model(name):
+            raise UnknownModelError(f"timm has no model {name!r}.{_near(name, timm.list_models())}")
+        tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{name}.*")]
+        facts = timm.get_pretrained_cfg(name)
+        if tag:
+            if tag not in tags:
+                raise UnknownModelError(
+                    f"timm has no weights {rest!r}. {name} has {', '.join(tags) or 'none'}."
+                )
             facts = timm.get_pretrained_cfg(rest)
-        except RuntimeError as error:  # timm's, for a tag that it does not know
-            raise UnknownModelError(
-                f"timm has no weights {rest!r}. See zoo list 'timm:{rest.partition('.')[0]}*'"
-            ) from error
         recipe = from_timm(Fields(_asked(facts), f"timm's configuration of {rest}"))
-        config, params, outputs = _measured(rest, recipe)
         return (
-            FAMILY.model(
-                f"timm:{rest}",
-                config=config,
+            _row(
+                rest,
+                TimmConfig(name=rest, dim=0),
+                recipe,
                 weights=_weights(facts),
-                preprocess=recipe,
-                inputs=(
-                    TensorSpec(name="pixels", dtype="float32", shape=(BATCH, 3, *recipe.size)),
-                ),
-                params=params,
-                outputs=outputs,
-                license=facts.license or None,
-                opaque=True,
+                license=facts.license,
                 source=f"{FAMILY.url}/tree/v{timm.__version__}",
             ),
         )
@@ -78,8 +84,16 @@ def _timm() -> ModuleType:
     try:
         import timm
     except Exception as error:  # torchvision, which it imports, may not fit torch
-        raise PluginError(f"timm cannot be imported: {type(error).__name__}: {error}") from error
+        raise PluginError(
+            f"timm cannot be imported: {type(error).__name__}: {error}. "
+            "Run: python -m pip install -U timm torchvision"
+        ) from error
     return timm
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=3)
+    return f" Did you mean {' or '.join(f'timm:{name}' for name in near)}?" if near else ""
 
 
 def _asked(facts: Any) -> dict[str, Any]:  # noqa: ANN401  timm's PretrainedCfg
@@ -90,27 +104,108 @@ def _asked(facts: Any) -> dict[str, Any]:  # noqa: ANN401  timm's PretrainedCfg
 
 def _weights(facts: Any) -> WeightsSpec:  # noqa: ANN401  as above
     if not facts.hf_hub_id:
-        return WeightsSpec(source="none", files=(), reason="timm publishes none on the Hub")
+        elsewhere = f", only at {facts.url}" if facts.url else ""
+        return WeightsSpec(
+            source="none", files=(), reason=f"timm publishes none on the Hub{elsewhere}"
+        )
     own = (facts.hf_hub_filename,) if facts.hf_hub_filename else ()
-    return WeightsSpec(
-        source=f"hf:{facts.hf_hub_id}",
-        files=(*own, "model.safetensors", "pytorch_model.bin"),
-        layout="timm",
+    return WeightsSpec(source=f"hf:{facts.hf_hub_id}", files=(*own, *FILES), layout="timm")
+
+
+def _saved(timm: ModuleType, rest: str) -> ModelSpec:
+    """Return the row of what timm's `push_to_hf_hub` or `save_for_hf` wrote."""
+    local = rest.startswith(FOLDER)
+    place = rest.removeprefix(FOLDER if local else REPOSITORY)
+    files = open_repo(str(Path(place).expanduser()) if local else f"hf:{place}")
+    file = f"the config.json of {rest}"
+    stored = files.json("config.json")
+    if stored is None:
+        raise UnsupportedCheckpointError(f"{rest} has no config.json, which timm writes.")
+    fields = Fields(stored, file)
+    name = fields.text("architecture")
+    if not timm.is_model(name):
+        raise UnknownModelError(f"{file} names {name!r}, which timm {timm.__version__} has not.")
+    fields.inner("model_args")  # an object, if it is there
+    facts = fields.inner("pretrained_cfg") if "pretrained_cfg" in fields else fields
+    return _row(
+        f"{FOLDER}{Path(place).name}" if local else rest,  # a bundle must not say the folder
+        TimmConfig(name=name, dim=0, arguments=fields.get("model_args") or {}),
+        from_timm(facts),
+        weights=WeightsSpec(
+            source=files.source, files=FILES, revision=files.revision, layout="timm"
+        ),
+        license=facts.text("license", "unknown"),
+        source="" if local else f"https://huggingface.co/{place.partition('@')[0]}",
     )
 
 
-def _measured(name: str, recipe: ImagePreprocess) -> tuple[TimmConfig, int, tuple[OutputName, ...]]:
-    """Return what only the built network tells: width, parameters, outputs."""
+def _row(
+    rest: str,
+    config: TimmConfig,
+    recipe: ImagePreprocess,
+    *,
+    weights: WeightsSpec,
+    license: str | None,
+    source: str,
+) -> ModelSpec:
+    """Return a row; what only the network tells is asked of one that has no memory."""
     import torch
 
+    from zoo.nn.meta import on_meta
     from zoo_timm.net import TimmNet
 
-    module = TimmNet(TimmConfig(name=name, dim=0)).eval()
-    with torch.inference_mode():
-        encoded = module(torch.zeros(1, 3, *recipe.size))
+    height, width = recipe.size
+    try:
+        with on_meta():
+            module = TimmNet(config).eval()
+        with torch.inference_mode():
+            encoded = module(torch.zeros(1, 3, height, width, device="meta"))
+    except Exception as error:  # timm's, of whatever kind
+        raise UnsupportedCheckpointError(
+            f"timm:{rest} gives no features of {height} x {width} pixels: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     outputs: list[OutputName] = ["pooled"]
-    outputs += ["tokens"] if encoded.tokens is not None else []
-    outputs += ["pyramid"] if encoded.pyramid is not None else []
-    params = sum(parameter.numel() for parameter in module.parameters())
-    dim = encoded.pooled.shape[1]
-    return TimmConfig(name=name, dim=dim), params, tuple(outputs)
+    prefix, stride = _places(module, encoded, recipe)
+    if encoded.tokens is not None and encoded.tokens.shape[1] > prefix:
+        outputs.append("tokens")
+    if encoded.pyramid is not None:
+        outputs.append("pyramid")
+    return FAMILY.model(
+        f"timm:{rest}",
+        config=replace(config, dim=encoded.pooled.shape[1], prefix=prefix, stride=stride),
+        weights=weights,
+        preprocess=recipe,
+        inputs=(TensorSpec(name="pixels", dtype="float32", shape=(BATCH, 3, height, width)),),
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        outputs=tuple(outputs),
+        license=license or None,
+        opaque=True,
+        source=source,
+    )
+
+
+def _places(module: Any, encoded: Any, recipe: ImagePreprocess) -> tuple[int, int | None]:  # noqa: ANN401
+    """Return how many tokens stand before those of the grid, and the pixels a token of the grid.
+
+    Args:
+        module: Network that takes none of its tokens for a prefix.
+        encoded: What it gives.
+        recipe: Its preprocessing.
+    """
+    if encoded.tokens is None:
+        return 0, None
+    net, count = module.net, encoded.tokens.shape[1]
+    prefix = getattr(net, "num_prefix_tokens", None)
+    if prefix is None:
+        prefix = 0
+        own = [name for name, _ in net.named_parameters(recurse=False)]
+        if encoded.pyramid and any(name.startswith("cls_token") for name in own):
+            grid = encoded.pyramid[-1][0, 0].numel()
+            prefix = count - grid if count > grid else count  # PiT gives nothing but its own
+    height, width = recipe.size
+    levels = getattr(net, "feature_info", None) or []
+    likely = [level["reduction"] for level in levels[-1:]]
+    likely.append(round(math.sqrt(height * width / max(1, count - prefix))))
+    fitting = [s for s in likely if -(-height // s) * -(-width // s) == count - prefix]
+    return prefix, fitting[0] if fitting else None
