@@ -11,14 +11,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wav2Vec2Config:
-    """Convolutions over the waveform, then a transformer: wav2vec 2.0, HuBERT, XLS-R, MMS.
+class SoundConfig:
+    """A transformer over frames of sound; the base of all configs of this package.
 
     Attributes:
         width: Of a token.
         depth: Blocks.
         heads: Attention heads of a block.
         hidden: Width inside a block's feed-forward half.
+        eps: Of the layer norms.
+        pooling: The mean of the tokens that the sound reaches; what fills it up is left out.
+        normalize: Whether the vector is scaled to unit L2 norm.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    hidden: int
+    eps: float = 1e-5
+    pooling: Literal["mean"] = "mean"
+    normalize: bool = False
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector."""
+        return self.width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wav2Vec2Config(SoundConfig):
+    """Convolutions over the waveform, then a transformer: wav2vec 2.0, HuBERT, XLS-R, MMS.
+
+    Attributes:
         channels: Of each convolution of the stem.
         kernels: Samples, then frames, that each convolution of the stem sees.
         strides: Of each convolution of the stem.
@@ -29,15 +53,8 @@ class Wav2Vec2Config:
             each of its sums.
         position_kernel: Frames that the convolution of positions sees.
         position_groups: Of its channels.
-        eps: Of the layer norms.
-        pooling: The mean of the real frames.
-        normalize: Whether the vector is scaled to unit L2 norm.
     """
 
-    width: int
-    depth: int
-    heads: int
-    hidden: int
     channels: int = 512
     kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
     strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
@@ -46,14 +63,6 @@ class Wav2Vec2Config:
     pre_norm: bool = False
     position_kernel: int = 128
     position_groups: int = 16
-    eps: float = 1e-5
-    pooling: Literal["mean"] = "mean"
-    normalize: bool = False
-
-    @property
-    def dim(self) -> int:
-        """Width of the pooled vector."""
-        return self.width
 
     @property
     def stride(self) -> int:
@@ -100,36 +109,16 @@ class Wav2Vec2Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhisperConfig:
+class WhisperConfig(SoundConfig):
     """Two convolutions over a log-mel spectrogram of fixed length, then a transformer.
 
     Attributes:
-        width: Of a token.
-        depth: Blocks.
-        heads: Attention heads of a block.
-        hidden: Width inside a block's feed-forward half.
         mels: Bands of the spectrogram.
         positions: Tokens, each with a stored position embedding.
-        eps: Of the layer norms.
-        pooling: The mean of the tokens that the sound reaches; silence that fills it up is left
-            out.
-        normalize: Whether the vector is scaled to unit L2 norm.
     """
 
-    width: int
-    depth: int
-    heads: int
-    hidden: int
     mels: int = 80
     positions: int = 1500
-    eps: float = 1e-5
-    pooling: Literal["mean"] = "mean"
-    normalize: bool = False
-
-    @property
-    def dim(self) -> int:
-        """Width of the pooled vector."""
-        return self.width
 
     @property
     def stride(self) -> int:

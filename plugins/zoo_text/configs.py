@@ -37,6 +37,8 @@ class TextConfig(ABC):
         vocab: Word embeddings.
         width: Of a token.
         depth: Blocks.
+        heads: Attention heads of a block.
+        hidden: Width inside a block's feed-forward half.
         pad_id: Id of the padding token.
         pooling: From tokens to one vector. `pooler`: BERT's own dense layer and tanh on the class
             token; `mean_sqrt_len`: sum over the square root of the length; `none`: each token keeps
@@ -49,6 +51,8 @@ class TextConfig(ABC):
     vocab: int
     width: int
     depth: int
+    heads: int
+    hidden: int
     pad_id: int = 0
     pooling: Pooling = "mean"
     dense: tuple[DenseHead, ...] = ()
@@ -81,13 +85,17 @@ class TextConfig(ABC):
     def build(self) -> nn.Module:
         """Build the network."""
 
-    @abstractmethod
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
-
-    def tiny_dense(self) -> tuple[DenseHead, ...]:
-        """Return the layers on the vector, narrow."""
-        return tuple(replace(head, width=8) for head in self.dense)
+        return replace(
+            self,
+            vocab=64,
+            width=16,
+            depth=2,
+            heads=2,
+            hidden=32,
+            dense=tuple(replace(head, width=8) for head in self.dense),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +103,6 @@ class BertConfig(TextConfig):
     """The post-norm encoder of BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA and what grew out of them.
 
     Attributes:
-        heads: Attention heads of a block.
-        hidden: Width inside a block's feed-forward half.
         max_positions: Position embeddings, unused first ones included.
         type_vocab: Token-type embeddings; only the first is used. 0: none.
         position_offset: Position of the first token. Where it is not 0, positions are counted over
@@ -106,8 +112,6 @@ class BertConfig(TextConfig):
         activation: Inside the feed-forward half.
     """
 
-    heads: int
-    hidden: int
     max_positions: int = 512
     type_vocab: int = 2
     position_offset: int = 0
@@ -141,13 +145,7 @@ class BertConfig(TextConfig):
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
         return replace(
-            self,
-            vocab=64,
-            width=16,
-            depth=2,
-            heads=2,
-            hidden=32,
+            TextConfig.tiny(self),
             max_positions=24 + self.position_offset,
             embedding_width=None if self.embedding_width is None else 8,
-            dense=self.tiny_dense(),
         )

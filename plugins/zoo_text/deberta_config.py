@@ -17,8 +17,6 @@ class DebertaConfig(TextConfig):
     """BERT's blocks with disentangled attention in place of absolute positions.
 
     Attributes:
-        heads: Attention heads of a block.
-        hidden: Width inside a block's feed-forward half.
         buckets: Kinds of distance in one direction; half of them are one distance each.
         max_distance: Distance, tokens, that the last kind is meant for.
         eps: Of the layer norms.
@@ -26,8 +24,6 @@ class DebertaConfig(TextConfig):
         longest: Tokens of the longest sequence; the authors trained on that many.
     """
 
-    heads: int
-    hidden: int
     buckets: int = 256
     max_distance: int = 512
     eps: float = 1e-7
@@ -61,15 +57,4 @@ class DebertaConfig(TextConfig):
 
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
-        return replace(
-            self,
-            vocab=64,
-            width=16,
-            depth=2,
-            heads=2,
-            hidden=32,
-            buckets=8,
-            max_distance=16,
-            longest=24,
-            dense=self.tiny_dense(),
-        )
+        return replace(TextConfig.tiny(self), buckets=8, max_distance=16, longest=24)

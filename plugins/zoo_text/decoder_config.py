@@ -16,10 +16,8 @@ class DecoderConfig(TextConfig):
     """Mistral's kind: RMS norms before each half, rotary positions, shared keys, gated halves.
 
     Attributes:
-        heads: Attention heads of a block.
         shared_heads: Heads of keys and values, each shared by `heads / shared_heads` queries.
         head_width: Of one head.
-        hidden: Width inside a block's gated half.
         longest: Tokens of the longest sequence.
         causal: Whether a token sees only itself and earlier ones.
         window: Tokens that it sees in a direction, itself included; 0: all.
@@ -28,10 +26,8 @@ class DecoderConfig(TextConfig):
         activation: Of the gate.
     """
 
-    heads: int
     shared_heads: int
     head_width: int
-    hidden: int
     longest: int
     causal: bool = True
     window: int = 0
@@ -55,16 +51,11 @@ class DecoderConfig(TextConfig):
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
         return replace(
-            self,
-            vocab=64,
+            TextConfig.tiny(self),
             pad_id=min(self.pad_id, 1),
-            width=16,
-            depth=2,
             heads=4,
             shared_heads=2,
             head_width=4,
-            hidden=32,
             longest=24,
             window=min(self.window, 8),
-            dense=self.tiny_dense(),
         )

@@ -16,8 +16,6 @@ class RotaryConfig(TextConfig):
     """Nomic's BERT and ModernBERT: no learned positions, no biases but in norms.
 
     Attributes:
-        heads: Attention heads of a block.
-        hidden: Width inside a block's gated half.
         longest: Tokens of the longest sequence.
         type_vocab: Token-type embeddings; only the first is used. 0: none.
         pre_norm: Whether norms stand before each half of a block, but for the very first, and one
@@ -31,8 +29,6 @@ class RotaryConfig(TextConfig):
         global_every: Every so manieth block, from the first on, sees all tokens.
     """
 
-    heads: int
-    hidden: int
     longest: int
     type_vocab: int = 0
     pre_norm: bool = False
@@ -65,14 +61,8 @@ class RotaryConfig(TextConfig):
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
         return replace(
-            self,
-            vocab=64,
+            TextConfig.tiny(self),
             pad_id=min(self.pad_id, 1),
-            width=16,
-            depth=2,
-            heads=2,
-            hidden=32,
             longest=24,
             window=min(self.window, 4),
-            dense=self.tiny_dense(),
         )

@@ -17,19 +17,15 @@ class T5Config(TextConfig):
     """The encoder half of T5: RMS norms before each half, relative positions, no biases.
 
     Attributes:
-        heads: Attention heads of a block.
         head_width: Of one head; `heads` of them need not make `width`.
-        hidden: Width inside a block's feed-forward half.
-        gated: Whether that half is gated (T5 1.1, Flan-T5).
-        activation: Inside it.
+        gated: Whether the feed-forward half is gated (T5 1.1, Flan-T5).
+        activation: Inside that half.
         buckets: Kinds of distance that have a bias of their own, both directions together.
         max_distance: Distance, tokens, from which on all have the same bias.
         eps: Of the norms.
         longest: Tokens of the longest sequence; the authors trained on that many.
     """
 
-    heads: int
-    hidden: int
     head_width: int = 64
     gated: bool = False
     activation: Activation = "relu"
@@ -69,16 +65,4 @@ class T5Config(TextConfig):
 
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
-        return replace(
-            self,
-            vocab=64,
-            width=16,
-            depth=2,
-            heads=2,
-            head_width=4,
-            hidden=32,
-            buckets=8,
-            max_distance=12,
-            longest=24,
-            dense=self.tiny_dense(),
-        )
+        return replace(TextConfig.tiny(self), head_width=4, buckets=8, max_distance=12, longest=24)

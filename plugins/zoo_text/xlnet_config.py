@@ -16,15 +16,11 @@ class XlnetConfig(TextConfig):
     """XLNet as an encoder: every token sees every other; distances as sinusoids.
 
     Attributes:
-        heads: Attention heads of a block.
-        hidden: Width inside a block's feed-forward half.
         eps: Of the layer norms.
         activation: Inside the feed-forward half.
         longest: Tokens of the longest sequence; the authors trained on that many.
     """
 
-    heads: int
-    hidden: int
     eps: float = 1e-12
     activation: Activation = "gelu"
     longest: int = 512
@@ -46,13 +42,4 @@ class XlnetConfig(TextConfig):
 
     def tiny(self) -> Self:
         """Return a version of a few thousand parameters with every feature still on."""
-        return replace(
-            self,
-            vocab=64,
-            width=16,
-            depth=2,
-            heads=2,
-            hidden=32,
-            longest=24,
-            dense=self.tiny_dense(),
-        )
+        return replace(TextConfig.tiny(self), longest=24)
