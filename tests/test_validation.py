@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.distributions import install, models, wheel
+from tests.distributions import hook, install, models, wheel
 from tests.toys import FAMILY, toy
 from zoo.keys import KeyMap, move
 from zoo.registry import default_registry
@@ -111,13 +111,32 @@ def test_validate_finds_what_plugins_do_wrong(tmp_path: Path) -> None:
         "guest-first": models("guest-same"),
         "guest-second": models("guest-same"),
         "guest-facts": models("guest-facts").replace('license="mit"', 'license=""'),
+        "guest-keys": models("guest-keys").replace("Identity()", "Linear(2, 2)")
+        + "\nfrom zoo.keys import KeyMap, move"
+        "\nKEYS = KeyMap(name='authors', rules=(move('w', 'weight'),))"
+        "\nFAMILY = replace(FAMILY, keymaps=(KEYS,))",
+        "guest-build": models("guest-build").replace("torch.nn.Identity()", "1 / 0"),
+        "guest-leaves": models("guest-leaves").replace("import torch", "raise SystemExit(3)"),
+        "guest-odd": models("guest-odd").replace("torch.nn.Identity()", "None"),
+        "guest-tower": models("guest-tower")
+        .replace("params=0", "params=0, space=Space(name='pair', towers={'image': 'guest-gone'})")
+        .replace("import BATCH", "import Space, BATCH"),
+        "guest-name": models("Guest Name"),
+        "guest-moves": "import os; os.chdir('/')" + models("guest-moves"),
+        "guest-warns": "import os; os.write(2, b'driver too old')" + models("guest-warns"),
+        "guest-nothing": "def zoo_models(): return []",
+        "guest-command": hook("zoo_commands", "{'export': 'os:sep', 'x': 'guest_gone:x'}"),
     }
     (tmp_path / "site").mkdir()
     install([wheel(tmp_path, name, code) for name, code in codes.items()], tmp_path / "site")
 
     done = subprocess.run(
         [sys.executable, "-m", "zoo", "plugins", "validate", "--json"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site"), "ZOO_PLUGINS": ",".join(codes)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(tmp_path / "site"),
+            "ZOO_PLUGINS": ",".join([*codes, "export"]),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -139,3 +158,16 @@ def test_validate_finds_what_plugins_do_wrong(tmp_path: Path) -> None:
     assert says("guest-facts", "it has no licence")
     assert says("guest-good", "neither an arXiv entry nor a URL")
     assert not says("guest-good", "import")
+    assert says("guest-keys", "no rule of the layout 'authors' fills bias")
+    assert says("guest-keys", "it says 0 parameters; its network has 6")
+    assert says("guest-build", "its network cannot be built: ZeroDivisionError")
+    assert says("guest-leaves", "its network cannot be built: SystemExit: 3")
+    assert says("guest-odd", "it cannot be checked: AttributeError: 'NoneType'")
+    assert says("guest-tower", "its space 'pair' names 'guest-gone', which is no row")
+    assert says("guest-name", "'Guest Name' is not lower case")
+    assert says("guest-moves", "changes the working folder")
+    assert says("guest-warns", "writes 'driver too old' to stderr")
+    assert says("guest-nothing", "brings nothing")
+    assert says("guest-command", "the command 'export' stays that of encoder-zoo")
+    assert says("guest-command", "'x' (guest_gone:x) of guest-command 1.0 failed: ModuleNotFound")
+    assert {owner for owner, _ in found} <= set(codes)

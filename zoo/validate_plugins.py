@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.doors import clashes, obstacles
 from zoo.errors import OptionError, PluginError
-from zoo.plugins import LIMIT, Plugin, normal
+from zoo.plugins import LIMIT, Plugin, explain, normal
 from zoo.registry import Registry, default_registry
 from zoo.validation import fact_problems, network_problems
 
@@ -81,8 +81,14 @@ def _problems(
             owners = registry.owners(name)
             if len(owners) > 1:
                 yield row.name, f"the name {name!r} is claimed by {' and '.join(owners)}"
-        for text in (*fact_problems(row), *network_problems(row)):
-            yield row.name, text
+        if row.space is not None:
+            for tower in row.space.towers.values():
+                if plugin.distribution not in registry.owners(tower):
+                    yield row.name, f"its space {row.space.name!r} names {tower!r}, which is no row"
+        try:
+            yield from ((row.name, text) for text in (*fact_problems(row), *network_problems(row)))
+        except Exception as error:  # a record that the checks themselves cannot read
+            yield row.name, f"it cannot be checked: {explain(error)}"
 
 
 def _alone(distribution: str) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def network_problems(row: ModelSpec) -> list[str]:
             module = row.config.build()
         tiny = row.config.tiny()
         small = tiny.build()
-    except Exception as error:  # whatever the row's own code raises
+    except (Exception, SystemExit) as error:  # whatever the row's own code raises
         return [f"its network cannot be built: {type(error).__name__}: {error}"]
     return [*_sizes(row, module, small), *_keys(row, module)]
 

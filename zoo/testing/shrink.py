@@ -108,6 +108,10 @@ def example_batch(
             lengths = torch.randint(least, shape[1] + 1, (samples, 1), generator=generator)
             value = (torch.arange(shape[1]) < lengths).long()
         else:
-            value = torch.randint(1, row.vocab or 2, shape, generator=generator)
+            assert row.vocab is not None, (
+                f"{row.name}: its inputs {tensor.name!r} are integers; give its config `vocab`, "
+                "their number"
+            )
+            value = torch.randint(1, row.vocab, shape, generator=generator)
         batch[tensor.name] = value
     return batch
