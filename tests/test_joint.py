@@ -118,15 +118,25 @@ def test_no_images_give_no_answers(joint: JointEncoder) -> None:
     assert joint.classify([], LABELS) == []
 
 
+def test_labels_may_be_anything_that_gives_names(joint: JointEncoder) -> None:
+    wanted = joint.classify(photos(1), LABELS)
+
+    assert joint.classify(photos(1), iter(LABELS)) == wanted
+    assert joint.classify(photos(1), np.array(LABELS)) == wanted
+
+
 @pytest.mark.parametrize(
     ("labels", "options", "reason"),
     [
-        ([], {}, "at least one class name"),
-        ("cat", {}, "list of at least one class name"),
+        ([], {}, "labels must be a list of at least one str"),
+        ("cat", {}, "labels must be a list of at least one str"),
+        ([1], {}, "labels must be a list of at least one str"),
         (LABELS, {"template": "a photo"}, "has no {}"),
         (LABELS, {"template": ""}, "has no {}"),
-        (LABELS, {"template": []}, "empty list"),
+        (LABELS, {"template": []}, "template must be a list"),
+        (LABELS, {"template": 3}, "template must be a list"),
         (LABELS, {"top_k": 0}, "top_k=0"),
+        (LABELS, {"top_k": 1.5}, "top_k=1.5"),
     ],
     ids=str,
 )

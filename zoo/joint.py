@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -95,7 +95,7 @@ class JointEncoder:
     def classify(
         self,
         images: Any,  # noqa: ANN401  whatever the image tower encodes
-        labels: Sequence[str],
+        labels: Iterable[str],
         *,
         template: str | Sequence[str] | None = None,
         top_k: int | None = None,
@@ -115,15 +115,14 @@ class JointEncoder:
         Raises:
             InputError: There is no label, or a template without a place for it.
         """
-        if not labels or isinstance(labels, str):
-            raise InputError("labels must be a list of at least one class name.")
-        if top_k is not None and top_k < 1:
-            raise InputError(f"top_k={top_k} asks for no label. Give 1 or more, or leave it out.")
+        names = _texts(labels, "labels")
+        if top_k is not None and (not hasattr(top_k, "__index__") or top_k < 1):
+            raise InputError(f"top_k={top_k!r} asks for no label. Give 1 or more, or leave it out.")
         templates = self._templates(template)
         pictures = self.image.encode(images)
-        logits = self.logits(np.atleast_2d(pictures), self.class_vectors(labels, templates))
+        logits = self.logits(pictures, self.class_vectors(names, templates))
         ranked = [
-            [Label(labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k]]
+            [Label(names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k]]
             for row in self._activate(logits)
         ]
         return ranked[0] if pictures.ndim == 1 else ranked
@@ -131,9 +130,7 @@ class JointEncoder:
     def _templates(self, template: str | Sequence[str] | None) -> list[str]:
         if template is None:
             template = self.space.template
-        templates = [template] if isinstance(template, str) else list(template)
-        if not templates:
-            raise InputError("template is an empty list. Leave it out, or give at least one.")
+        templates = [template] if isinstance(template, str) else _texts(template, "template")
         for text in templates:
             if "{}" not in text:
                 raise InputError(f"The template {text!r} has no {{}} for the label's name.")
@@ -155,3 +152,11 @@ class JointEncoder:
             exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
             scores = exponents / exponents.sum(axis=1, keepdims=True)
         return scores
+
+
+def _texts(values: Iterable[str], what: str) -> list[str]:
+    """Return what must be several strings."""
+    texts = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{what} must be a list of at least one str.")
+    return texts

@@ -11,40 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from zoo.errors import OptionError
 from zoo.keys import KeyMap
+
+# Handed on; sorted, each name would be a statement of its own.
+# isort: off
 from zoo.papers import Paper as Paper
 from zoo.recipes import (
     COMPANIONS as COMPANIONS,
-)
-from zoo.recipes import (
     AudioPreprocess as AudioPreprocess,
-)
-from zoo.recipes import (
     ImagePreprocess as ImagePreprocess,
-)
-from zoo.recipes import (
     KeypointPreprocess as KeypointPreprocess,
-)
-from zoo.recipes import (
     Preprocess as Preprocess,
-)
-from zoo.recipes import (
     Role as Role,
-)
-from zoo.recipes import (
     TermPreprocess as TermPreprocess,
-)
-from zoo.recipes import (
     TextPreprocess as TextPreprocess,
-)
-from zoo.recipes import (
     VideoPreprocess as VideoPreprocess,
-)
-from zoo.recipes import (
     WordPreprocess as WordPreprocess,
 )
-from zoo.sources import NO_WEIGHTS as NO_WEIGHTS
-from zoo.sources import WeightsSpec as WeightsSpec
+from zoo.sources import NO_WEIGHTS as NO_WEIGHTS, WeightsSpec as WeightsSpec
+# isort: on
 
 if TYPE_CHECKING:
     from torch import nn
@@ -313,7 +299,7 @@ class ModelSpec:
         export: How it can leave PyTorch.
         opaque: Whether the network is another library's: built for real instead of on the meta
             device, and filled without a key map: by the names of its state dict, or by a method
-            `load()` of the config that returns it filled from files that have been verified.
+            `load(weights)` of the config that returns it filled from files that were verified.
         note: What a user should know.
         source: URL that the numbers were copied from.
     """
@@ -368,11 +354,11 @@ class ModelSpec:
         """Return the token grid, rows and columns, of an image of that many pixels.
 
         Raises:
-            TypeError: The model has no grid.
+            OptionError: The model has no grid.
         """
         stride = getattr(self.config, "stride", None)
         if not isinstance(stride, int):
-            raise TypeError(f"{self.name} encodes {self.modality}; it has no token grid.")
+            raise OptionError(f"{self.name} encodes {self.modality}; it has no token grid.")
         return -(-height // stride), -(-width // stride)
 
     def with_config(self, **changes: Any) -> ModelSpec:  # noqa: ANN401  fields vary by config
