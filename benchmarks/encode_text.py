@@ -25,7 +25,7 @@ import torch
 from references import allow_torchvision
 
 import zoo
-from zoo.backends.eager import CPU_TOKENS
+from zoo.backends.budgets import PROCESSOR
 from zoo.demo import fetch_package, package_folder
 from zoo.encoder import Encoder
 
@@ -141,8 +141,8 @@ def linear_rate(encoder: Encoder) -> float:
     """Return FLOPs a second of a block's four linear layers on one batch's worth of tokens."""
     block = encoder.module.blocks[0]  # type: ignore[index]  # a ModuleList
     layers = [block.attention.qkv, block.attention.proj, block.mlp.fc1, block.mlp.fc2]
-    inputs = [torch.randn(CPU_TOKENS, layer.in_features) for layer in layers]
-    work = sum(2 * CPU_TOKENS * layer.weight.numel() for layer in layers)
+    inputs = [torch.randn(PROCESSOR.tokens, layer.in_features) for layer in layers]
+    work = sum(2 * PROCESSOR.tokens * layer.weight.numel() for layer in layers)
 
     @torch.inference_mode()
     def run() -> None:

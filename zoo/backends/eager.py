@@ -10,26 +10,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from zoo.backends import budgets
 from zoo.encoded import Encoded
 from zoo.errors import OptionError
 from zoo.preprocess import Array, Batch
 from zoo.spec import ModelSpec
-
-# Padded tokens, pixels or samples of sound of one batch. A processor's caches are small and sorting
-# by length makes small batches nearly free of padding; a GPU wants to be filled, and so do the
-# matrix units that a processor may have for 16-bit floats. Measured with benchmarks/.
-CPU_TOKENS = 512
-CPU_TOKENS_16_BIT = 1536
-CPU_PIXELS = 8 * 224 * 224
-LANE_TOKENS = 512
-LANE_TOKENS_16_BIT = 768
-LANE_PIXELS = 4 * 224 * 224
-GPU_TOKENS = 65_536
-GPU_PIXELS = 128 * 224 * 224
-# Not measured: ten seconds at 16 kHz are the tokens of a text batch, and a first convolution that
-# keeps a fifth of the samples at 512 channels.
-CPU_SAMPLES = 10 * 16_000
-GPU_SAMPLES = 64 * 30 * 16_000
 
 # Most batches at a time on a processor; each needs memory for its activations.
 LANES = 8
@@ -57,13 +42,10 @@ class EagerBackend:
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        on_cpu = self.device.type == "cpu"
-        if self.spec.modality == "audio":
-            return CPU_SAMPLES if on_cpu else GPU_SAMPLES
-        if self.spec.modality == "text":
-            on_cpu_tokens = CPU_TOKENS_16_BIT if self.dtype.itemsize == 2 else CPU_TOKENS
-            return on_cpu_tokens if on_cpu else GPU_TOKENS
-        return CPU_PIXELS if on_cpu else GPU_PIXELS
+        budget = budgets.GPU
+        if self.device.type == "cpu":
+            budget = budgets.PROCESSOR_16_BIT if self.dtype.itemsize == 2 else budgets.PROCESSOR
+        return budget.of(self.spec.modality)
 
     def tensors(self, batch: Mapping[str, Array | Tensor]) -> dict[str, Tensor]:
         """Return a batch on the device, floats in the module's dtype.
@@ -154,11 +136,8 @@ class _Lane(EagerBackend):
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch of a lane."""
-        if self.spec.modality == "audio":
-            return CPU_SAMPLES
-        if self.spec.modality == "text":
-            return LANE_TOKENS_16_BIT if self.dtype.itemsize == 2 else LANE_TOKENS
-        return LANE_PIXELS
+        budget = budgets.LANE_16_BIT if self.dtype.itemsize == 2 else budgets.LANE
+        return budget.of(self.spec.modality)
 
     def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch on the calling thread and its few helpers."""

@@ -12,16 +12,13 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from zoo.backends import Backend
+from zoo.backends import Backend, budgets
 from zoo.encoded import Encoded
 from zoo.errors import OptionError
 from zoo.manifest import Graph
 from zoo.preprocess import Array, Batch
 from zoo.spec import Card
 
-# Padded tokens, pixels or samples of sound of one batch on an accelerator: see
-# zoo/backends/eager.py.
-BUDGETS = {"text": 65_536, "image": 128 * 224 * 224, "audio": 64 * 30 * 16_000}
 LEVEL = "pyramid_"  # then the level's number, finest first
 
 
@@ -79,7 +76,7 @@ class GraphBackend(ABC):
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        return BUDGETS.get(self.card.modality, BUDGETS["image"])
+        return budgets.GPU.of(self.card.modality)
 
     def arrays(
         self, batch: Mapping[str, Array], outputs: Sequence[str] | None = None

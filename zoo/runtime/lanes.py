@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.backends import Backend
+from zoo.backends import Backend, budgets
 from zoo.encoded import Encoded
 from zoo.errors import OptionError
 from zoo.preprocess import Array, Batch
@@ -20,11 +20,6 @@ from zoo.spec import Modality
 
 if TYPE_CHECKING:
     from zoo.runtime.onnx import OnnxBackend
-
-# Padded tokens, pixels or samples of sound of one batch; measured with benchmarks/.
-LANE_TOKENS = 512
-LANE_PIXELS = 2 * 224 * 224
-LANE_SAMPLES = 10 * 16_000
 
 # The session of the lanes holds the weights once more, which is not to be a surprise.
 LARGEST = 1 << 30  # bytes of the graph's files
@@ -50,9 +45,7 @@ class Lane:
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        if self._modality == "text":
-            return LANE_TOKENS
-        return LANE_SAMPLES if self._modality == "audio" else LANE_PIXELS
+        return budgets.ONNX_LANE.of(self._modality)
 
     def run(self, batch: Batch, *, normalize: bool, pooled_only: bool = False) -> Encoded:
         """Run one batch on the calling thread."""

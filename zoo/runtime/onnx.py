@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from zoo.backends import Backend
+from zoo.backends import Backend, budgets
 from zoo.bundle import MODEL
 from zoo.errors import OptionError
 from zoo.preprocess import Array
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
     from zoo.bundle import Bundle
     from zoo.manifest import Graph
-
-# Padded tokens, pixels or samples of sound of one batch on a processor, as for eager torch: see
-# zoo/backends/eager.py.
-CPU_TOKENS = 512
-CPU_PIXELS = 8 * 224 * 224
-CPU_SAMPLES = 10 * 16_000
 
 
 class OnnxBackend(GraphBackend):
@@ -70,11 +64,8 @@ class OnnxBackend(GraphBackend):
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        if self.device != "cpu":
-            return super().budget()
-        if self.card.modality == "audio":
-            return CPU_SAMPLES
-        return CPU_TOKENS if self.card.modality == "text" else CPU_PIXELS
+        budget = budgets.PROCESSOR if self.device == "cpu" else budgets.GPU
+        return budget.of(self.card.modality)
 
     def pieces(self, samples: int) -> list[tuple[int, int]]:
         """Return how a batch is cut: an engine inside the session takes no more than its own."""
