@@ -1,4 +1,4 @@
-"""Reduce large maps one axis at a time, so that no sum is longer than an axis.
+"""Reduce large maps a piece at a time, so that no sum is longer than a few hundred numbers.
 
 ONNX Runtime (1.31, on a processor) adds all numbers of a map one after the other: the mean of a
 flat map of 56 x 56 comes out 20 times as far from float64 as PyTorch's own (docs/export.md).
@@ -7,6 +7,7 @@ flat map of 56 x 56 comes out 20 times as far from float64 as PyTorch's own (doc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,66 +15,90 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-# Where it is the same to reduce all axes at once or one after the other.
+Sizes = list[int | None]
+"""A size an axis, None where it is dynamic."""
+
+# Where it is the same to reduce all at once or one piece after the other.
 CHAINED = frozenset({"ReduceMean", "ReduceSum", "ReduceL2"})
 SHORT = 256  # numbers whose sum loses no digit; one operator is then quicker than two
 
 
 def split_reductions(model: ir.Model) -> None:
-    """Take reductions of large maps apart, in place."""
+    """Take reductions of many numbers apart, in place: axis by axis, and long axes in two."""
     for node in list(model.graph):
-        axes = _axes(node)
-        if len(axes) > 1 and _length(node.inputs[0], axes) > SHORT:
-            _split(node, axes)
+        sizes = _sizes(node)
+        if sizes:
+            axes = _axes(node, len(sizes))
+            if math.prod(sizes[axis] or math.inf for axis in axes) > SHORT:
+                _split(node, axes, sizes)
 
 
-def _axes(node: ir.Node) -> list[int]:
+def _sizes(node: ir.Node) -> Sizes:
+    """Return the sizes of what a node reduces; nothing if it is no sum, or they are not known."""
+    if node.op_type not in CHAINED or node.domain or len(node.inputs) < 2:
+        return []
+    x = node.inputs[0]
+    if x is None or x.shape is None:
+        return []
+    return [size if isinstance(size, int) else None for size in x.shape]
+
+
+def _axes(node: ir.Node, rank: int) -> list[int]:
     """Return the axes that a node reduces, counted from the front; none if they are not known."""
     import onnx_ir as ir
 
-    if node.op_type not in CHAINED or node.domain or len(node.inputs) < 2:
+    tensor = None if node.inputs[1] is None else ir.convenience.get_const_tensor(node.inputs[1])
+    return [] if tensor is None else sorted(int(axis) % rank for axis in tensor.numpy())
+
+
+def _split(node: ir.Node, axes: Sequence[int], sizes: Sizes) -> None:
+    """Put nodes that reduce less before a node, which is left with the last piece."""
+    kept = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() == 1
+    x, sizes = node.inputs[0], list(sizes)
+    for place, axis in enumerate(axes):
+        at = axis if kept else axis - place
+        target = _folded(sizes, at)
+        if target:
+            x = _before(node, "Reshape", x, target, {})
+            x = _before(node, node.op_type, x, [at], {"keepdims": 0})
+        if place < len(axes) - 1:
+            x = _before(node, node.op_type, x, [at], {"keepdims": int(kept)})
+            sizes[at : at + 1] = [1] if kept else []
+    node.replace_input_with(0, x)
+    node.replace_input_with(1, _constant(node, [at]))
+
+
+def _folded(sizes: Sizes, at: int) -> list[int]:
+    """Return the shape in which a long axis is two; none if it is short, or cannot be."""
+    size = sizes[at] or 0
+    part = next((n for n in range(math.isqrt(size), 1, -1) if size % n == 0), 1)
+    after = [-1 if other is None else other for other in sizes[at + 1 :]]
+    if size <= SHORT or size // part > SHORT or after.count(-1) > 1:
         return []
-    x, axes = node.inputs
-    tensor = None if axes is None else ir.convenience.get_const_tensor(axes)
-    if x is None or x.shape is None or tensor is None:
-        return []
-    rank = len(x.shape)
-    return sorted(int(axis) % rank for axis in tensor.numpy())
+    return [*[0] * at, part, size // part, *after]  # 0: as it is
 
 
-def _length(x: ir.Value | None, axes: list[int]) -> float:
-    """Return how many numbers one result is made of, infinite where an axis is dynamic."""
-    assert x is not None, "its axes are known"
-    assert x.shape is not None, "its axes are known"
-    sizes = [x.shape[axis] for axis in axes]
-    return math.prod(size if isinstance(size, int) else math.inf for size in sizes)
-
-
-def _split(node: ir.Node, axes: list[int]) -> None:
-    """Put a node an axis before a node, and the last of them in its place."""
+def _before(
+    node: ir.Node, operator: str, x: ir.Value | None, numbers: list[int], attributes: dict[str, int]
+) -> ir.Value:
+    """Put a node of the same module before a node; return its output."""
     import onnx_ir as ir
 
     assert node.graph is not None, "it was found in one"
-    kept = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() == 1
-    x = node.inputs[0]
-    for place, axis in enumerate(axes[:-1]):
-        index = _constant(node.graph, axis if kept else axis - place)
-        ahead = ir.node(node.op_type, [x, index], attributes={"keepdims": int(kept)})
-        ahead.metadata_props.update(node.metadata_props)
-        node.graph.insert_before(node, ahead)
-        x = ahead.outputs[0]
-        x.dtype = node.outputs[0].dtype
-    node.replace_input_with(0, x)
-    last = axes[-1] if kept else axes[-1] - len(axes) + 1
-    node.replace_input_with(1, _constant(node.graph, last))
+    new = ir.node(operator, [x, _constant(node, numbers)], attributes=attributes)
+    new.metadata_props.update(node.metadata_props)
+    node.graph.insert_before(node, new)
+    new.outputs[0].dtype = node.outputs[0].dtype
+    return new.outputs[0]
 
 
-def _constant(graph: ir.Graph, axis: int) -> ir.Value:
-    """Return the list of one axis, the same value each time it is asked for."""
+def _constant(node: ir.Node, numbers: list[int]) -> ir.Value:
+    """Return a list of numbers, the same value each time it is asked for."""
     import onnx_ir as ir
 
-    name = f"axis_{axis}"
-    if name not in graph.initializers:
-        tensor = ir.tensor(np.array([axis], np.int64), name=name)
-        graph.register_initializer(ir.val(name, const_value=tensor))
-    return graph.initializers[name]
+    assert isinstance(node.graph, ir.Graph), "it was found in one"
+    name = f"numbers_{'_'.join(map(str, numbers))}"
+    if name not in node.graph.initializers:
+        tensor = ir.tensor(np.array(numbers, np.int64), name=name)
+        node.graph.register_initializer(ir.val(name, const_value=tensor))
+    return node.graph.initializers[name]
