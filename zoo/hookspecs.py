@@ -2,6 +2,10 @@
 
 A plugin is a module named by an entry point of the group `zoo`. It marks functions with
 `zoo.hookimpl`. Importing it must not import torch.
+
+What a hook returns is looked at when the plugin is loaded (zoo.contract). What the zoo brings
+itself is not replaced: its commands, targets, readers and prefixes come first. What two other
+distributions bring under one name is refused, naming both.
 """
 
 from __future__ import annotations
@@ -98,8 +102,7 @@ def zoo_namespaces() -> Iterable[Namespace]:
 def zoo_commands() -> Mapping[str, str]:
     """Return commands of `zoo`: name to `module:attribute` of a click command.
 
-    The module is imported when the command is asked for. A command of the zoo itself is not
-    replaced.
+    The module is imported when the command is asked for.
     """
     raise NotImplementedError  # a specification; pluggy never calls it
 
@@ -128,7 +131,8 @@ def zoo_weight_readers() -> Mapping[str, str]:
 def zoo_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     """Recognise a repository by its configuration files, or return None.
 
-    Called for `hf:org/repo` and for local folders. Several rows are the towers of one space.
+    Called for `hf:org/repo` and for local folders, ours before others'. Several rows are the
+    towers of one space.
 
     Raises:
         UnsupportedCheckpointError: The repository is of a known kind, but asks for something that
