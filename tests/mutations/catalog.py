@@ -9,8 +9,10 @@ from tests.mutations import (
     places,
     pooling,
     preparing,
+    rotations,
     sounds,
     surface,
+    windows,
 )
 from tests.mutations.kinds import Mutation
 
@@ -20,7 +22,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     *embedding.MUTATIONS,
     *pooling.MUTATIONS,
     *surface.MUTATIONS,
+    *rotations.MUTATIONS,
     *places.MUTATIONS,
+    *windows.MUTATIONS,
     *sounds.MUTATIONS,
     *preparing.MUTATIONS,
 )

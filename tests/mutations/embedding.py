@@ -67,16 +67,19 @@ MUTATIONS = (
         kind="positions resampled bilinearly",
         rows=("vit-b16", "dinov2-b14-reg"),
         apply=_interpolated(mode="bilinear"),
+        causes=("position_mode is 'linear'",),
     ),
     Mutation(
         kind="positions resampled without antialiasing",
         rows=("dinov2-b14-reg", "dinov2-g14-reg"),
         apply=_interpolated(mode="bicubic"),
+        causes=("position_antialias is False",),
     ),
     Mutation(
         kind="positions resampled without the offset",
         rows=("dinov2-b14", "dino-b16"),
         apply=_interpolated(mode="bicubic"),
+        causes=("position_offset is 0.0, not 0.1",),
     ),
     Mutation(
         kind="positions resampled by the nearest",
@@ -92,6 +95,7 @@ MUTATIONS = (
         kind="positions off by one",
         rows=("vit-b16", "all-minilm-l6-v2", "clip-b16-text"),
         apply=edit(_shifted_positions),
+        causes=("rows of `positions` are", "rows of `positions.weight` are"),
     ),
     Mutation(kind="first position wrong", rows=TEXTS, apply=edit(_offset)),
     Mutation(
@@ -103,14 +107,19 @@ MUTATIONS = (
         kind="token types lost",
         rows=("all-minilm-l6-v2", "roberta-base"),
         apply=edit(lambda net: lost(net.embeddings.types.weight)),
+        causes=("`types.weight` is lost",),
     ),
     Mutation(
-        kind="class token lost", rows=("vit-b16", "clip-b16-image"), apply=edit(_without_class)
+        kind="class token lost",
+        rows=("vit-b16", "clip-b16-image"),
+        apply=edit(_without_class),
+        causes=("`class_token` is lost",),
     ),
     Mutation(
         kind="registers lost",
         rows=("dinov2-b14-reg", "dinov2-g14-reg"),
         apply=edit(lambda net: lost(net.registers)),
+        causes=("`registers` is lost",),
     ),
     Mutation(
         kind="LayerScale lost",

@@ -16,6 +16,7 @@ from zoo.nn.activations import ACTIVATIONS, ActivationName
 GELU = ("vit-b16", "all-minilm-l6-v2", "openclip-b16-text")
 QUICK = ("clip-b16-image", "clip-b16-text")
 RESNETS = ("resnet-50", "resnet-18")
+FLAGGED = ("nomic-embed-text-v1.5", "modernbert-embed-base", "wav2vec2-base", "hubert-large")
 ALL = ("vit-b16", "all-minilm-l6-v2", "clip-b16-text", "resnet-50")
 
 
@@ -57,6 +58,10 @@ def _pre_norm(net: Any) -> None:
         return out
 
     patch(net.blocks[1], forward)
+
+
+def _other_side(net: Any) -> None:
+    net.blocks[1].pre_norm = not net.blocks[1].pre_norm
 
 
 def _half_norm(net: nn.Module) -> None:
@@ -126,6 +131,11 @@ def _one_weight(net: nn.Module) -> None:
     weight.view(-1)[5] *= 1.01
 
 
+def _half_mlp(net: Any) -> None:
+    for parameter in net.blocks[1].mlp.fc2.parameters():
+        parameter.mul_(0.5)
+
+
 def _dropout(net: nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
 
@@ -192,6 +202,13 @@ MUTATIONS = (
         site="blocks.1",
     ),
     Mutation(
+        kind="norms on the other side of a block's halves",
+        rows=FLAGGED,
+        apply=edit(_other_side),
+        site="blocks.1",
+        causes=("pre_norm is",),
+    ),
+    Mutation(
         kind="norm in half precision", causes=("float16",), rows=ALL[:3], apply=edit(_half_norm)
     ),
     Mutation(
@@ -218,6 +235,25 @@ MUTATIONS = (
         rows=("dinov2-g14", "dinov2-g14-reg", "flan-t5-base-encoder", "modernbert-embed-base"),
         apply=edit(lambda net: patch(net.blocks[1].mlp, _swapped_halves)),
         site="blocks.1.mlp",
+        causes=("gate and value are swapped",),
+    ),
+    Mutation(
+        kind="an MLP's bias of half the size",
+        rows=ALL[:3],
+        apply=edit(lambda net: net.blocks[1].mlp.fc2.bias.mul_(0.5)),
+        site="blocks.1.mlp.fc2",
+    ),
+    Mutation(
+        kind="an MLP of half the size",
+        rows=ALL[:3],
+        apply=edit(_half_mlp),
+        site="blocks.1.mlp.fc2",
+        causes=("all numbers are 0.5 times",),
+    ),
+    Mutation(
+        kind="a norm of an epsilon of its own",
+        rows=ALL[:3],
+        apply=_eps(2.4e-4),
     ),
     Mutation(kind="TF32 passed off as float32", causes=("TF32",), rows=ALL, apply=_products(10)),
     Mutation(
@@ -246,12 +282,14 @@ MUTATIONS = (
         kind="batch norm in training mode",
         rows=RESNETS,
         apply=edit(lambda net: net.blocks[0].train()),
+        causes=("training is True",),
     ),
     Mutation(
         kind="batch norm folded without its mean",
         rows=RESNETS,
         apply=edit(lambda net: lost(net.blocks[1][1].layers[0].norm.running_mean)),
         site="blocks.1.1.layers.0.norm",
+        causes=("`running_mean` is lost",),
     ),
     Mutation(
         kind="batch norm folded with another variance",

@@ -1,43 +1,19 @@
-"""Bugs of rotary and relative positions, of windows, and of the attention of T5's kind."""
+"""Bugs of relative positions, and of the attention and norms of T5's kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tests.mutations.kinds import Mutation, edit, lost, patch
 
-ROTARY = ("dinov3-b16", "nomic-embed-text-v1.5", "modernbert-embed-base")
 TABLES = ("t5-small-encoder", "swin-s", "beit-b16", "data2vec-b16")
-WINDOWS = ("swin-s", "simmim-swin-b")
 T5 = ("t5-small-encoder", "flan-t5-base-encoder")
 XLNETS = ("xlnet-base-cased", "xlnet-large-cased")
+DEBERTAS = ("deberta-v3-small", "deberta-v3-base")
+MAPS = ("siglip-b16-image", "siglip2-b16-image")
 SITE = "blocks.1.attention"
-Rope = tuple[Tensor, Tensor]
-
-
-def _turned(change: Callable[[Tensor, Tensor], Rope]) -> Any:
-    """Return a mutation of the rotations that the last block's attention gets."""
-
-    def forward(self: Any, x: Tensor, *rest: Any) -> Tensor:
-        if hasattr(rest[0], "rope"):  # what it sees comes in one record
-            rest = (rest[0]._replace(rope=change(*rest[0].rope)),)
-        else:
-            mask, rope = rest
-            rest = (mask, change(*rope))
-        out: Tensor = type(self).forward(self, x, *rest)
-        return out
-
-    return edit(lambda net: patch(net.blocks[1].attention, forward))
-
-
-def _pairs(cos: Tensor, sin: Tensor) -> Rope:
-    """Angles for neighbours, as GPT-J pairs features, where halves are rotated."""
-    half = cos.shape[-1] // 2
-    return tuple(part[..., :half].repeat_interleave(2, dim=-1) for part in (cos, sin))  # type: ignore[return-value]
 
 
 def _table(net: Any) -> Tensor:
@@ -59,19 +35,28 @@ def _reversed(net: Any) -> None:
     table[:odd] = table[:odd].flip(0)
 
 
+def _turned_index(place: int) -> Any:
+    """Return a mutation of the distances of the last block, which it is given at some place."""
+
+    def forward(self: Any, *given: Any) -> Tensor:
+        changed = [value.T if at == place else value for at, value in enumerate(given)]
+        out: Tensor = type(self).forward(self, *changed)
+        return out
+
+    return edit(lambda net: patch(net.blocks[1].attention, forward))
+
+
+def _one_sided(net: Any) -> None:
+    """Distances as in a decoder: what follows a token is as near as itself."""
+    buckets = net.positions.buckets.clone()
+    middle = len(buckets) // 2
+    buckets[middle:] = buckets[middle]
+    net.positions.buckets = buckets
+
+
 def _other_head(net: Any) -> None:
     table = _table(net)
     table.copy_(table.roll(1, dims=1))
-
-
-def _unshifted(net: Any) -> None:
-    assert net.blocks[0].blocks[1].shifted
-    net.blocks[0].blocks[1].shifted = False
-
-
-def _merged_in_another_order(net: Any) -> None:
-    weight = net.blocks[1].merging.reduction.weight  # (2 C, 4 C)
-    weight.copy_(weight.roll(weight.shape[1] // 4, dims=1))
 
 
 def _centred(net: Any) -> None:
@@ -86,65 +71,104 @@ def _scaled(net: Any) -> None:
     query *= (query.shape[0] // net.blocks[1].attention.heads) ** -0.5
 
 
+def _scale_of_content(net: Any) -> None:
+    """The sum of three scores has the scale that one alone should have."""
+    net.blocks[1].attention.scale *= 3**0.5
+
+
+def _opposite(net: Any) -> None:
+    part = net.blocks[1].attention
+    patch(part, lambda self, x, table, rows, keys: type(self).forward(self, x, -table, rows, keys))
+
+
 MUTATIONS = (
     Mutation(
-        kind="rotary angles the other way",
-        rows=ROTARY,
-        apply=_turned(lambda cos, sin: (cos, -sin)),
-        site=SITE,
+        kind="relative positions with the wrong sign",
+        rows=TABLES,
+        apply=edit(_reversed),
+        causes=("query and key are swapped",),
     ),
-    Mutation(
-        kind="rotary angles of pairs for halves", rows=ROTARY, apply=_turned(_pairs), site=SITE
-    ),
-    Mutation(
-        kind="rotary angles lost",
-        rows=ROTARY,
-        apply=_turned(lambda cos, sin: (torch.ones_like(cos), torch.zeros_like(sin))),
-        site=SITE,
-    ),
-    Mutation(kind="relative positions with the wrong sign", rows=TABLES, apply=edit(_reversed)),
     Mutation(
         kind="relative positions lost",
         rows=TABLES,
         apply=edit(lambda net: lost(_table(net))),
-        causes=("left out",),
-    ),
-    Mutation(kind="relative positions of another head", rows=TABLES, apply=edit(_other_head)),
-    Mutation(
-        kind="windows not shifted", rows=WINDOWS, apply=edit(_unshifted), site="blocks.0.blocks.1"
+        causes=("left out", "`weight` is lost", "`table` is lost"),
     ),
     Mutation(
-        kind="patches merged in another order",
-        rows=WINDOWS,
-        apply=edit(_merged_in_another_order),
-        site="blocks.1.merging.reduction",
+        kind="relative positions of another head",
+        rows=TABLES,
+        apply=edit(_other_head),
+        causes=("heads of `mask` are off by one", "columns of `weight`", "columns of `table`"),
     ),
     Mutation(
-        kind="layer norm for RMS norm", rows=T5, apply=edit(_centred), site="blocks.1.mlp_norm"
+        kind="relative positions of a decoder", rows=T5, apply=edit(_one_sided), site="positions"
+    ),
+    Mutation(
+        kind="relative positions of half the size",
+        rows=(*TABLES[:1], *TABLES[2:]),
+        apply=edit(lambda net: _table(net).mul_(0.5)),
+        causes=("all numbers are 0.5 times",),
+    ),
+    Mutation(
+        kind="distances with the wrong sign",
+        rows=XLNETS,
+        apply=_turned_index(2),
+        site=SITE,
+        causes=("query and key are swapped in `index`",),
+    ),
+    Mutation(
+        kind="rows of distances with the wrong sign",
+        rows=DEBERTAS,
+        apply=_turned_index(2),
+        site=SITE,
+        causes=("query and key are swapped in `rows`",),
+    ),
+    Mutation(
+        kind="distances of the opposite direction",
+        rows=DEBERTAS,
+        apply=edit(_opposite),
+        site=SITE,
+    ),
+    Mutation(
+        kind="three scores with the scale of one",
+        rows=DEBERTAS,
+        apply=edit(_scale_of_content),
+        site=SITE,
+        causes=("scale of attention is",),
+    ),
+    Mutation(
+        kind="layer norm for RMS norm",
+        rows=T5,
+        apply=edit(_centred),
+        site="blocks.1.mlp_norm",
+        causes=("the mean is taken away",),
     ),
     Mutation(
         kind="scale of attention where there is none",
         rows=T5,
         apply=edit(_scaled),
         site="blocks.1.attention.q",
+        causes=("all numbers are 0.5 times",),
     ),
     Mutation(
         kind="bias of distances lost",
         rows=XLNETS,
         apply=edit(lambda net: lost(net.blocks[1].attention.distance_bias)),
         site=SITE,
+        causes=("`distance_bias` is lost",),
     ),
     Mutation(
         kind="norm of distances lost",
-        rows=("deberta-v3-small", "deberta-v3-base"),
+        rows=DEBERTAS,
         apply=edit(lambda net: setattr(net.distances, "norm", nn.Identity())),
         site="distances.norm",
         causes=("does nothing",),
     ),
     Mutation(
         kind="probe of the map pool lost",
-        rows=("siglip-b16-image", "siglip2-b16-image"),
+        rows=MAPS,
         apply=edit(lambda net: lost(net.map_pool.probe)),
         site="map_pool",
+        causes=("`probe` is lost",),
     ),
 )

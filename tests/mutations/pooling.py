@@ -45,6 +45,7 @@ MUTATIONS = (
         kind="mean for class token",
         rows=("vit-b16", "dinov2-b14-reg"),
         apply=edit(lambda net: _pool(net, lambda x, prefix: x[:, prefix:].mean(1))),
+        causes=("pooling is 'mean', not 'cls'",),
     ),
     Mutation(
         kind="class token for mean",
@@ -83,11 +84,13 @@ MUTATIONS = (
         kind="L2 norm lost",
         rows=("all-minilm-l6-v2", "bge-small-en-v1.5"),
         apply=edit(lambda net: setattr(net, "normalize", False)),
+        causes=("normalize is False",),
     ),
     Mutation(
         kind="L2 norm where there is none",
         rows=("vit-b16", "roberta-base", "resnet-50"),
         apply=edit(lambda net: setattr(net, "normalize", True)),
+        causes=("normalize is True",),
     ),
     Mutation(
         kind="projection lost its last column",

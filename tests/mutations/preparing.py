@@ -22,17 +22,22 @@ def _promptless(recipe: Any) -> Any:
 
 MUTATIONS = (
     Mutation(
-        kind="another mean", rows=IMAGES, apply=prepared(lambda r: replace(r, mean=(0.5, 0.5, 0.5)))
+        kind="another mean",
+        rows=IMAGES,
+        apply=prepared(lambda r: replace(r, mean=(0.5, 0.5, 0.5))),
+        causes=("mean is (0.5, 0.5, 0.5)",),
     ),
     Mutation(
         kind="another deviation",
         rows=IMAGES,
         apply=prepared(lambda r: replace(r, std=(0.5, 0.5, 0.5))),
+        causes=("std is (0.5, 0.5, 0.5)",),
     ),
     Mutation(
         kind="mean and deviation in the order of BGR",
         rows=IMAGES,
         apply=prepared(lambda r: replace(r, mean=_turned(r.mean), std=_turned(r.std))),
+        causes=("; std is",),
     ),
     Mutation(
         kind="another resampling filter",
@@ -40,23 +45,30 @@ MUTATIONS = (
         apply=prepared(
             lambda r: replace(r, resample="bicubic" if r.resample == "bilinear" else "bilinear")
         ),
+        causes=("resample is 'bilinear', not 'bicubic'",),
     ),
     Mutation(
         kind="crop for squash",
         rows=IMAGES,
         apply=prepared(lambda r: replace(r, resize=max(r.size) + 2)),
+        causes=("resize is 18, not None",),
     ),
     Mutation(
         kind="another truncation",
         rows=("all-minilm-l6-v2", "roberta-base"),
         apply=prepared(lambda r: replace(r, max_length=r.max_length - 1)),
+        causes=("max_length is",),
     ),
     Mutation(
-        kind="a prompt lost", rows=("e5-small-v2", "bge-small-en-v1.5"), apply=prepared(_promptless)
+        kind="a prompt lost",
+        rows=("e5-small-v2", "bge-small-en-v1.5"),
+        apply=prepared(_promptless),
+        causes=("roles.query.prompt is ''",),
     ),
     Mutation(
         kind="another cleaning of text",
         rows=("clip-b16-text", "openclip-b16-text"),
         apply=prepared(lambda r: replace(r, clean="none")),
+        causes=("clean is 'none', not 'clip'",),
     ),
 )

@@ -11,7 +11,13 @@ from zoo.manifest import Precision
 from zoo.preprocess import Batch
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.cases import Case, collate
-from zoo_export.parity.causes import explain_boundary, explain_overflow, explain_rows
+from zoo_export.parity.causes import (
+    explain_boundary,
+    explain_output,
+    explain_overflow,
+    explain_preparation,
+    explain_rows,
+)
 from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import decibel
 from zoo_export.parity.pieces import Pieced, bisect
@@ -25,7 +31,10 @@ LOUDEST = 300.0  # dB that stand for "no difference at all", so that JSON holds 
 
 def localise(reference: Reference, candidate: Candidate, report: CandidateReport) -> Finding | None:
     """Return where and, if it can be shown, why a candidate differs; None if nothing ran."""
+    right = all(output.passed for output in report.outputs)
     cause = explain_rows(reference, report)
+    if cause is None and right and report.faults:
+        cause = explain_preparation(reference, candidate)
     case = _clearest_case(reference, report)
     if case is not None and isinstance(candidate, Pieced) and not report.passed:
         return bisect(reference, candidate.graph, case, candidate.run_piece) or cause
@@ -43,13 +52,28 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     if bad is None:
         if cause is not None:
             return Finding(module="", text=cause.text, cause=cause.cause, modules=tuple(records))
-        text = "every module agrees"
-        if not report.passed:
+        text, shown = "every module agrees", ""
+        if not right:
             text += " as far as it can be seen; what follows the last one differs"
-        return Finding(module="", text=text, modules=tuple(records))
-    module = _blamed(bad, values)
+            if reference.precision == "float32":
+                shown = explain_output(reference, oracle, candidate.run(batch))
+        return Finding(
+            module="",
+            text=f"{text}: {shown}" if shown else text,
+            cause=shown or "unknown",
+            modules=tuple(records),
+        )
+    module = _blamed(bad, values, oracle)
     if reference.precision == "float32":
-        shown = explain_boundary(reference.module, module, bad, oracle, eager.values, values)
+        shown = explain_boundary(
+            reference,
+            module,
+            bad,
+            oracle=oracle,
+            eager=eager.values,
+            values=values,
+            tokens=case.tokens,
+        )
     else:
         shown = explain_overflow(reference.precision, oracle.values[bad], values[bad])
     before = records[[r.module + r.side for r in records].index(bad.module + bad.side)]
@@ -115,18 +139,20 @@ def _folded(boundary: Boundary, oracle: Values, wrong: Mapping[Boundary, bool]) 
     )
 
 
-def _blamed(bad: Boundary, values: Values) -> str:
+def _blamed(bad: Boundary, values: Values, oracle: Trace) -> str:
     """Return the module whose own arithmetic lies before a bad boundary.
 
     What enters a part is made by the module around it. What leaves a part is its own doing, if
-    what entered was seen to be right; else the module around both is named.
+    what entered was seen to be right, or if nothing enters it but sizes; else the module around
+    both is named.
     """
     parent = bad.module.rpartition(".")[0]
     while parent and _is_list(parent, values):
         parent = parent.rpartition(".")[0]
     if bad.side == "in":
         return parent
-    return bad.module if Boundary(bad.module, "in") in values else parent
+    alone = Boundary(bad.module, "in") in values or not oracle.calls[bad.module].tensors
+    return bad.module if alone else parent
 
 
 def _is_list(name: str, values: Values) -> bool:

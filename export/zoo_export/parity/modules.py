@@ -19,7 +19,7 @@ from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import rms
 from zoo_export.parity.onnx_candidate import OnnxCandidate, fitting
 from zoo_export.parity.reference import Reference
-from zoo_export.parity.taps import Boundary, error, limit, tracing
+from zoo_export.parity.taps import Boundary, Call, error, limit, tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def cut_module(
     except ExportError:
         return None  # it takes something that does not cross its boundary
     oracle, eager = (
-        value.reshape(given.shape) for value in _both(reference, name, start, trace.arguments[name])
+        value.reshape(given.shape) for value in _both(reference, name, start, trace.calls[name])
     )
     allowed = limit(error(oracle, eager))
     if error(oracle, given.astype(np.float64)) <= allowed:
@@ -89,16 +89,24 @@ def cut_module(
     )
 
 
-def _both(
-    reference: Reference, name: str, start: Array, arguments: tuple[Any, ...]
-) -> tuple[Array, Array]:
+def _both(reference: Reference, name: str, start: Array, call: Call) -> tuple[Array, Array]:
     """Run the right module in float64 and in float32 on the same first argument."""
     results = []
-    for root, dtype in ((reference.exact, torch.float64), (reference.module, torch.float32)):
-        part = copy.deepcopy(root.get_submodule(name))
-        rest = [a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a
-                for a in arguments[1:]]  # fmt: skip
+    for dtype in (torch.float64, torch.float32):
+        part = copy.deepcopy(reference.module.get_submodule(name)).to(dtype)
+        rest = [_as(dtype, value) for value in call.args[1:]]
+        named = {key: _as(dtype, value) for key, value in call.kwargs.items()}
         with torch.inference_mode():
-            out = part(torch.from_numpy(start).to(dtype), *rest)
+            out = part(torch.from_numpy(start).to(dtype), *rest, **named)
         results.append(out.double().numpy())
     return results[0], results[1]
+
+
+def _as(dtype: torch.dtype, value: Any) -> Any:  # noqa: ANN401  whatever a module is given
+    """Return an argument whose floating-point tensors, in tuples too, have a dtype."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if not isinstance(value, tuple):
+        return value
+    inner = [_as(dtype, one) for one in value]
+    return type(value)(*inner) if hasattr(value, "_fields") else tuple(inner)

@@ -5,14 +5,15 @@ A graph can be right and its bundle wrong: another mean, another crop, a lost pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from zoo import samples as bundled
-from zoo.errors import InputError, OptionError
-from zoo.preprocess import PLAIN, Ask, Batch, Preprocessor
+from zoo.errors import InputError, OptionError, ZooError
+from zoo.preprocess import PLAIN, Ask, Batch, Preprocessor, preprocessor_for
 from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess
 from zoo_export.parity.samples import UNKNOWN, clip_items, sound_items
 
@@ -42,6 +43,48 @@ def preparation_faults(spec: ModelSpec, ours: Preprocessor, theirs: Preprocessor
                 faults.append(f"preprocessing{name} of {_short(item)}: {wrong}")
                 break
     return faults
+
+
+def preparation_cause(spec: ModelSpec, ours: Preprocessor, theirs: Preprocessor) -> str:
+    """Return in which fields of their recipes two preprocessors differ, or nothing.
+
+    Shown by trying: ours with these fields of theirs makes the same arrays, and theirs without any
+    one of them does not.
+    """
+    one: Any = getattr(ours, "recipe", None)
+    other: Any = getattr(theirs, "recipe", None)
+    if one is None or type(one) is not type(other):
+        return ""
+
+    def differs(recipe: Any) -> bool:  # noqa: ANN401  of any modality
+        try:
+            rebuilt = preprocessor_for(
+                replace(spec, preprocess=recipe), getattr(ours, "file", None)
+            )
+        except (ValueError, ZooError):
+            return True
+        return bool(preparation_faults(spec, rebuilt, theirs))
+
+    names = [f.name for f in fields(one) if getattr(one, f.name) != getattr(other, f.name)]
+    needed = [name for name in names if differs(replace(other, **{name: getattr(one, name)}))]
+    if not needed or differs(replace(one, **{name: getattr(other, name) for name in needed})):
+        return ""
+    changes = [_changes(name, getattr(one, name), getattr(other, name)) for name in needed]
+    return "; ".join(change for found in changes for change in found)
+
+
+def _changes(name: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401  fields of recipes
+    """Yield what differs between two values, down to the innermost fields."""
+    if is_dataclass(one) and type(one) is type(other):
+        for inner in fields(one):
+            yield from _changes(
+                f"{name}.{inner.name}", getattr(one, inner.name), getattr(other, inner.name)
+            )
+    elif isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
+        for key in one:
+            yield from _changes(f"{name}.{key}", one[key], other[key])
+    elif one != other:
+        yield f"{name} is {other!r}, not {one!r}"
 
 
 def _items(spec: ModelSpec) -> Sequence[Any]:

@@ -19,8 +19,9 @@ from zoo_export.parity.cases import Case, Lattice, lattice
 from zoo_export.parity.double import in_float64
 from zoo_export.parity.eager import Outputs, run_each
 from zoo_export.parity.metrics import Measure
+from zoo_export.parity.precisions import limits_of
 from zoo_export.parity.profile import Profile
-from zoo_export.parity.thresholds import BUDGET, DEFAULT, Thresholds
+from zoo_export.parity.thresholds import BUDGET
 from zoo_export.parity.verdict import Row, failing
 
 LEAST_SCALE = 1e-3  # of the lattice's root mean square: a sample of nothing is no unit of length
@@ -69,9 +70,9 @@ class Reference:
         """Output's name to the numbers that the yardstick's error is pooled over."""
         return {name: sum(found[name].size for found in self.oracle) for name in self.outputs}
 
-    def failing(self, rows: Sequence[Row], thresholds: Thresholds = DEFAULT) -> list[Row]:
+    def failing(self, rows: Sequence[Row]) -> list[Row]:
         """Return the answers that are worse than the pooled limit, each by itself."""
-        return failing(rows, self.yardstick, self.elements, thresholds)
+        return failing(rows, self.yardstick, self.elements, limits_of(self.precision))
 
     def runs(self, case: Case) -> bool:
         """Whether a case is within the budget."""

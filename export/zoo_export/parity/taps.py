@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.manifest import Precision
 from zoo.preprocess import Array
 from zoo_export.parity.metrics import rms
@@ -39,6 +40,23 @@ class Boundary(NamedTuple):
 Values = dict[Boundary, Array]
 
 
+class Call(NamedTuple):
+    """What a module was given.
+
+    Attributes:
+        args: By place.
+        kwargs: By name.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Return what of it is a tensor itself."""
+        return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor)]
+
+
 @runtime_checkable
 class Tapped(Protocol):
     """A candidate that shows what passes its modules' boundaries."""
@@ -54,16 +72,16 @@ class Trace:
 
     Attributes:
         values: Boundary to array.
-        arguments: Module's name to the arguments that it got.
+        calls: Module's name to what it was given; of the whole network, with an empty name.
     """
 
     values: Values = field(default_factory=dict)
-    arguments: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
 
 
 @contextmanager
 def tracing(module: nn.Module) -> Iterator[Trace]:
-    """Record what passes the boundaries of all parts of a module, its own excepted.
+    """Record what passes the boundaries of all parts of a module, and what itself is given.
 
     A part that runs several times is recorded the first time.
     """
@@ -71,24 +89,70 @@ def tracing(module: nn.Module) -> Iterator[Trace]:
     handles = []
 
     def record(name: str, side: Literal["in", "out"], value: object) -> None:
-        if isinstance(value, Tensor) and value.is_floating_point():
+        if name and isinstance(value, Tensor) and value.is_floating_point():
             trace.values.setdefault(Boundary(name, side), value.detach().double().numpy())
 
     for name, part in module.named_modules():
-        if not name:
-            continue
 
-        def before(_part: nn.Module, inputs: tuple[Any, ...], name: str = name) -> None:
-            trace.arguments.setdefault(name, inputs)
+        def before(
+            _part: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], name: str = name
+        ) -> None:
+            trace.calls.setdefault(name, Call(inputs, named))
             record(name, "in", inputs[0] if inputs else None)
 
         def after(_part: nn.Module, _inputs: object, output: object, name: str = name) -> None:
             record(name, "out", output)
 
-        handles += [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
+        handles += [
+            part.register_forward_pre_hook(before, with_kwargs=True),
+            part.register_forward_hook(after),
+        ]
     try:
         with torch.inference_mode():
             yield trace
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Reached(Exception):
+    """A boundary was passed; what follows need not run."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self.value = value
+
+
+def passing(part: nn.Module, call: Call, boundary: Boundary) -> Any:  # noqa: ANN401
+    """Run a module up to a boundary and return what passes there; None if it cannot be run.
+
+    Args:
+        part: Maybe with a fault, such as one that lets shapes no longer fit.
+        call: What it is given.
+        boundary: Of one of its parts; with an empty name, what it returns.
+    """
+
+    def before(_part: nn.Module, inputs: tuple[Any, ...]) -> None:
+        raise _Reached(inputs[0] if inputs else None)
+
+    def after(_part: nn.Module, _inputs: object, output: object) -> None:
+        raise _Reached(output)
+
+    handles = []
+    if boundary.module:
+        inner = part.get_submodule(boundary.module)
+        handles.append(
+            inner.register_forward_pre_hook(before)
+            if boundary.side == "in"
+            else inner.register_forward_hook(after)
+        )
+    try:
+        with torch.inference_mode():
+            return part(*call.args, **call.kwargs)
+    except _Reached as reached:
+        return reached.value
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, ZooError):
+        return None
     finally:
         for handle in handles:
             handle.remove()

@@ -88,11 +88,14 @@ class Budget:
         case_tokens: Tokens of one case, batch times positions; larger cases run under `thorough`.
         sample_work: Parameters times tokens of a sample, above which one real sample is enough: a
             ViT-B at 224 pixels takes a second an image for the oracle alone.
+        replay_work: Parameters times tokens of one run of the whole network, up to which it is run
+            again with one fault after the other to find a cause.
         memory: Part of the free memory that the float64 copy of the network may take.
     """
 
     case_tokens: int = 4096
     sample_work: float = 1e10
+    replay_work: float = 2e10
     memory: float = 0.8
 
 
