@@ -141,8 +141,10 @@ def _run_here(rows: Sequence[ModelSpec]) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for row in rows:
         found = run_row(row)
-        refused = [check.name for check in found.checks if check.outcome == "no"]
-        click.echo(f"{row.name}  {found.seconds} s  no: {', '.join(refused) or 'none'}", err=True)
+        failed = [check.name for check in found.checks if check.outcome == "failed"]
+        click.echo(
+            f"{row.name}  {found.seconds} s  failed: {', '.join(failed) or 'none'}", err=True
+        )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import tests.torchvision_operators  # noqa: F401  before timm, open_clip and transformers
-from benchmarks.coverage_table import ENGINE, KEYS, PARITY, PREPROCESSING
+from benchmarks.coverage_table import ENGINE, GRAPH, KEYS, OUTPUTS, PREPROCESSING
 from tests import preprocessing, shown
 from tests.comparisons import NoReferenceError, compare
 from tests.preprocessing import NotShownError
 from tests.reference import FLOAT32, FLOAT64
 from zoo.bundle import read_manifest
-from zoo.cards.results import Check
+from zoo.cards.results import Check, Outcome
 from zoo.errors import OptionError, ParityError
 from zoo.manifest import Precision
 from zoo.spec import ModelSpec
@@ -26,6 +26,10 @@ from zoo_export.tensorrt.build import build_engine
 
 BOUNDS = {"float64": FLOAT64, "float32": FLOAT32}
 PRECISIONS: Mapping[str, Precision] = {"float32": "float32", "float16": "float16"}
+
+
+class RefusedError(Exception):
+    """A graph was judged and did not pass; the words say by what."""
 
 
 def reference_checks(row: ModelSpec) -> tuple[str, tuple[Check, ...]]:
@@ -52,22 +56,22 @@ def graph_key(row: ModelSpec) -> str:
 
 
 def _errors(row: ModelSpec) -> tuple[str, list[Check]]:
-    names = [f"{dtype} error" for dtype in BOUNDS]
+    names = [f"{OUTPUTS} in {dtype}" for dtype in BOUNDS]
     try:
         comparison = compare(row)
     except NoReferenceError as error:
-        return "", [_no(name, str(error)) for name in names]
+        return "", [_not_run(name, str(error)) for name in names]
     except Exception as error:  # one broken comparison must not end an hour's run
         traceback.print_exc()
-        return "", [_no(name, _words(error)) for name in names]
+        return "", [_failed(name, error) for name in names]
     if comparison is None:
         why = f"no comparison is registered for the family {row.family.name}"
-        return "", [_no(name, why) for name in names]
+        return "", [_not_run(name, why) for name in names]
     return comparison.library, [
         Check(
-            name=f"{dtype} error",
-            outcome="yes" if error <= BOUNDS[dtype] else "no",
-            detail=f"{error:.1e}" if error else "exact",
+            name=f"{OUTPUTS} in {dtype}",
+            outcome="passed" if error <= BOUNDS[dtype] else "failed",
+            detail=f"{f'error {error:.1e}' if error else 'equal'} (limit {BOUNDS[dtype]:g})",
         )
         for dtype, error in comparison.errors.items()
     ]
@@ -83,20 +87,20 @@ def _keys(row: ModelSpec) -> str:
 
 
 def _graph(row: ModelSpec, name: str) -> Iterator[Check]:
-    parity, engine = f"{PARITY} {name}", f"{ENGINE} {name}"
+    graph, engine = f"{GRAPH} in {name}", f"{ENGINE} in {name}"
     if row.export != "torch":
         why = f"its export is `{row.export}`: there is no graph to judge"
-        yield _no(parity, why)
-        yield _no(engine, why)
+        yield _not_run(graph, why)
+        yield _not_run(engine, why)
         return
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
-        check = _attempt(parity, lambda: _bundle(tiny(row), bundle, PRECISIONS[name]))
+        check = _attempt(graph, lambda: _bundle(tiny(row), bundle, PRECISIONS[name]))
         yield check
-        if check.outcome == "no":
-            yield _no(engine, f"no {name} graph passed")
+        if check.outcome != "passed":
+            yield _not_run(engine, f"no {name} graph passed")
         else:
-            yield _attempt(engine, lambda: _engine(bundle))
+            yield _attempt(engine, lambda: _engine(bundle), outcome="built")
 
 
 def _bundle(row: ModelSpec, bundle: Path, precision: Precision) -> str:
@@ -104,8 +108,10 @@ def _bundle(row: ModelSpec, bundle: Path, precision: Precision) -> str:
         built = build_bundle(
             row, bundle, profile=default_profile(row), weights="random", precision=precision
         )
-    except (OptionError, ParityError) as error:
-        raise NotShownError(str(error).replace(str(bundle), "its folder")) from error
+    except OptionError as error:
+        raise NotShownError(str(error)) from error
+    except ParityError as error:
+        raise RefusedError(str(error).replace(str(bundle), "its folder")) from error
     return _figures(built.report)
 
 
@@ -126,21 +132,23 @@ def _engine(bundle: Path) -> str:
     return f"one engine for {', '.join(engine.devices)}; not run"
 
 
-def _attempt(name: str, run: Callable[[], str]) -> Check:
+def _attempt(name: str, run: Callable[[], str], outcome: Outcome = "passed") -> Check:
     """Run a check; one that breaks must not end an hour's run."""
     try:
-        return Check(name=name, outcome="yes", detail=run())
+        return Check(name=name, outcome=outcome, detail=run())
     except NotShownError as error:
-        return _no(name, str(error))
+        return _not_run(name, str(error))
+    except RefusedError as error:
+        return Check(name=name, outcome="failed", detail=str(error))
     except Exception as error:
         traceback.print_exc()
-        return _no(name, _words(error))
+        return _failed(name, error)
 
 
-def _no(name: str, why: str) -> Check:
-    return Check(name=name, outcome="no", detail=why)
+def _not_run(name: str, why: str) -> Check:
+    return Check(name=name, outcome="not run", detail=why)
 
 
-def _words(error: Exception) -> str:
+def _failed(name: str, error: Exception) -> Check:
     line = next((line for line in str(error).splitlines() if line.strip()), "it failed")
-    return f"{type(error).__name__}: {line}"[:200]
+    return Check(name=name, outcome="failed", detail=f"{type(error).__name__}: {line}"[:200])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from zoo.cards.results import Check, RowResults
 from zoo.spec import ModelSpec
 
-KEYS, PREPROCESSING = "full-size keys", "preprocessing"
-PARITY, ENGINE = "ONNX parity", "TensorRT-RTX"
+OUTPUTS, KEYS, PREPROCESSING = "outputs", "weights of full size", "preparation"
+GRAPH, ENGINE = "ONNX graph", "TensorRT-RTX engine"
 HEAD = """\
 # What has been shown of each row
 
@@ -22,21 +23,21 @@ in model_cards/results.json; nothing here is written by hand.
 - **prepared**: pixels, tokens or samples beside the library's own.
 - **ONNX**: the tiny row's graph through the gate on ONNX Runtime: signal to noise, and its error as
   a part of eager's at the output that comes closest to a limit. float16 runs emulated on a CPU.
-- **RTX**: TensorRT-RTX built one engine for sm_80, sm_86, sm_89 and sm_120. None was run here.
+- **RTX**: `built`: TensorRT-RTX made one engine for sm_80, sm_86, sm_89 and sm_120. None was run.
 - **graph of**: row whose graphs these are, where its tiny configuration is the same.
 - **s**: processor seconds of the row's run.
 
 Numbers in brackets lead to the notes below the table.
 """
 LABELS = {
-    "float64 error": "float64",
-    "float32 error": "float32",
+    f"{OUTPUTS} in float64": "float64",
+    f"{OUTPUTS} in float32": "float32",
     KEYS: "keys",
     PREPROCESSING: "prepared",
-    f"{PARITY} float32": "ONNX float32",
-    f"{ENGINE} float32": "RTX float32",
-    f"{PARITY} float16": "ONNX float16",
-    f"{ENGINE} float16": "RTX float16",
+    f"{GRAPH} in float32": "ONNX float32",
+    f"{ENGINE} in float32": "RTX float32",
+    f"{GRAPH} in float16": "ONNX float16",
+    f"{ENGINE} in float16": "RTX float16",
 }
 
 
@@ -60,9 +61,10 @@ def markdown(rows: Sequence[ModelSpec], results: Mapping[str, RowResults]) -> st
 
 def _cell(check: Check, notes: dict[str, int]) -> str:
     """Return a figure, or the outcome with the number of a note."""
-    if check.outcome == "yes" and check.name != PREPROCESSING:
-        figure, _, _ = check.detail.partition(" of ")
-        return "yes" if check.name.startswith(ENGINE) else figure
+    if check.outcome == "built":
+        return check.outcome
+    if check.outcome == "passed" and check.name != PREPROCESSING:
+        return re.split(r" of | \(", check.detail)[0].removeprefix("error ")
     note = check.detail.replace("|", "/")
     return f"{check.outcome} [{notes.setdefault(note, len(notes) + 1)}]"
 

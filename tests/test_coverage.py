@@ -55,11 +55,18 @@ def test_two_rows_of_one_tiny_configuration_share_their_graphs(cards: Path) -> N
     first, second = read_results(cards).values()
     assert first.reference.startswith("timm ")
     assert [check.name for check in first.checks] == list(LABELS)
-    assert {check.outcome for check in first.checks} == {"yes"}
+    assert [check.outcome for check in first.checks] == [
+        *["passed"] * 5,
+        "built",
+        "passed",
+        "built",
+    ]
     details = {check.name: check.detail for check in first.checks}
-    assert "dB" in details["ONNX parity float32"]
-    assert details["ONNX parity float16"].endswith("emulated")
-    assert details["TensorRT-RTX float16"].startswith("one engine for sm_80, sm_86, sm_89, sm_120")
+    assert "dB" in details["ONNX graph in float32"]
+    assert details["ONNX graph in float16"].endswith("emulated")
+    assert details["TensorRT-RTX engine in float16"].startswith(
+        "one engine for sm_80, sm_86, sm_89, sm_120"
+    )
     assert (first.graphs_of, second.graphs_of) == ("", "vit-s16")
     assert second.checks[4:] == first.checks[4:]
     assert first.seconds > second.seconds > 0
@@ -69,10 +76,14 @@ def test_what_was_not_shown_says_why(cards: Path) -> None:
     run("sift-vlad")
 
     checks = {check.name: check for check in read_results(cards)["sift-vlad"].checks}
-    assert [checks[name].outcome for name in LABELS] == [*["no"] * 3, "yes", *["no"] * 4]
-    assert "NumPy" in checks["float64 error"].detail
-    assert checks["full-size keys"].detail == "it has no file of weights"
-    assert "`algebra`" in checks["ONNX parity float32"].detail
+    assert [checks[name].outcome for name in LABELS] == [
+        *["not run"] * 3,
+        "passed",
+        *["not run"] * 4,
+    ]
+    assert "NumPy" in checks["outputs in float64"].detail
+    assert checks["weights of full size"].detail == "it has no file of weights"
+    assert "`algebra`" in checks["ONNX graph in float32"].detail
 
 
 def test_a_run_goes_on_where_it_stopped_and_after_a_fault(
@@ -90,9 +101,10 @@ def test_a_run_goes_on_where_it_stopped_and_after_a_fault(
 
     assert tried == ["glove-6b-50"] * 2
     checks = {check.name: check for check in read_results(cards)["glove-6b-50"].checks}
-    assert checks["float64 error"].outcome == "yes"
-    assert checks["ONNX parity float32"].detail == "RuntimeError: no memory"
-    assert checks["TensorRT-RTX float32"].detail == "no float32 graph passed"
+    assert checks["outputs in float64"].outcome == "passed"
+    assert checks["ONNX graph in float32"].outcome == "failed"
+    assert checks["ONNX graph in float32"].detail == "RuntimeError: no memory"
+    assert checks["TensorRT-RTX engine in float32"].detail == "no float32 graph passed"
 
 
 def test_what_was_run_is_run_again_when_asked_for(cards: Path) -> None:
@@ -120,7 +132,7 @@ def test_a_text_tower_is_not_shown_by_the_pixels_of_its_joint_space() -> None:
     assert text.startswith("open_clip's tokens")
 
 
-def test_a_test_that_fails_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_that_fails_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
     @pytest.mark.parametrize("name", ["hog", "vit-t16"])
     def wrong(name: str) -> None:
         assert name == "hog", "an expected key is missing"
@@ -128,8 +140,8 @@ def test_a_test_that_fails_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown, "FULL_SIZE", (wrong,))
     _, checks = coverage_checks.reference_checks(default_registry().row("vit-t16"))
 
-    keys = next(check for check in checks if check.name == "full-size keys")
-    assert keys.outcome == "no"
+    keys = next(check for check in checks if check.name == "weights of full size")
+    assert keys.outcome == "failed"
     assert "an expected key is missing" in keys.detail
 
 

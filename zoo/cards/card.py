@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.cards.claims import Claim, claims_of
+from zoo.cards.example import example_of
+from zoo.cards.hub import front_matter
 from zoo.cards.measured import Measured
-from zoo.cards.results import RowResults
-from zoo.describe import row_to_dict
-from zoo.spec import (
-    AudioPreprocess,
-    ImagePreprocess,
-    ModelSpec,
-    Preprocess,
-    TextPreprocess,
-)
+from zoo.cards.results import Latency, RowResults
+from zoo.describe import preparation_of, row_to_dict
+from zoo.spec import ModelSpec, Paper
 
-# Licences as the Hub spells them; any other is `other` with a name.
-HUB_LICENSES = frozenset(
-    {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-3.0", "unknown"}
-)
-# Words of an objective to a data set of the Hub.
-DATASETS: Mapping[str, str] = {
-    "ImageNet-1k": "ILSVRC/imagenet-1k",
-    "MS MARCO": "microsoft/ms_marco",
-    "Natural Questions": "google-research-datasets/natural_questions",
+# How tokens become one vector; any other way is named as the config names it.
+POOLING: Mapping[str, str] = {
+    "bovw": "how often each visual word is the nearest",
+    "cls": "the class token",
+    "cls_dist": "the mean of the class and the distillation token",
+    "concat": "all blocks side by side",
+    "end": "the token that ends the text",
+    "last": "the last token",
+    "map": "attention over the tokens",
+    "mean": "the mean of the tokens",
+    "none": "one vector a token",
+    "pooler": "the class token through a tanh layer",
+    "sum": "a component a term",
+    "vlad": "sums of differences to the nearest visual word",
 }
-PIPELINES = {"image": "image-feature-extraction", "video": "video-classification"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,65 +50,58 @@ class ModelCard:
     @property
     def front(self) -> dict[str, Any]:
         """The Hub's metadata."""
-        row = self.row
-        known = row.license in HUB_LICENSES
-        front: dict[str, Any] = {
-            "library_name": "encoder-zoo",
-            "license": row.license if known else "other",
-            "pipeline_tag": _pipeline(row),
-            "tags": ["encoder", row.modality, row.family.name],
-        }
-        if not known:
-            front["license_name"] = row.license
-        if row.weights.repo is not None:
-            front["base_model"] = row.weights.repo
-        datasets = [name for word, name in DATASETS.items() if word in row.objective]
-        if datasets:
-            front["datasets"] = datasets
-        return front
+        return front_matter(self.row)
 
     @property
     def example(self) -> str:
-        """One item, as Python code."""
-        items = {
-            "image": '["photo.jpg", "other.png"]',
-            "text": '["a sentence", "another one"]',
-            "audio": '["speech.wav"]',
-            "video": '["clip.mp4"]',
-        }
-        return items[self.row.modality]
+        """A few lines of Python that use it."""
+        return example_of(self.row)
+
+    @property
+    def vector(self) -> str:
+        """What the vector of an item is."""
+        row = self.row
+        how = POOLING.get(row.pooling, row.pooling)
+        return f"{row.dim:,} wide: {how}{', of unit norm' if row.normalize else ''}"
 
     @property
     def architecture(self) -> list[tuple[str, str]]:
-        """The numbers of its configuration."""
+        """The numbers of its configuration; what is off or empty is left out."""
         config = row_to_dict(self.row)["config"]
-        return [(name, str(value)) for name, value in config.items() if name != "type"]
+        words = ((name, _words(value)) for name, value in config.items() if name != "type")
+        return [(name, text) for name, text in words if text]
 
     @property
     def preparation(self) -> str:
         """How an item becomes inputs, in a sentence."""
-        return _prepared(self.row.preprocess)
+        recipe = self.row.preprocess
+        if recipe is None:
+            return "Items are prepared by the encoder itself."
+        items, what = preparation_of(recipe)
+        return f"{items.capitalize()}: {what}."
+
+    @property
+    def latency(self) -> Latency | None:
+        """What was timed of this very network, if anything."""
+        timed = self.results.latency
+        return timed if timed is not None and timed.digest == self.measured.digest else None
+
+    @property
+    def papers(self) -> tuple[Paper, ...]:
+        """What is cited: the family's paper, then those of this checkpoint."""
+        return (self.row.family.paper, *self.row.papers)
 
     @property
     def bibtex(self) -> str:
-        """The paper, as BibTeX."""
-        family = self.row.family
-        fields = [("title", f"{{{family.title}}}"), ("year", str(family.year))]
-        if family.arxiv:
-            fields += [("eprint", family.arxiv), ("archivePrefix", "arXiv")]
-        fields.append(("url", self.paper))
-        body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields)
-        return f"@misc{{{family.name},\n{body}\n}}"
-
-    @property
-    def paper(self) -> str:
-        """Where it can be read."""
-        family = self.row.family
-        return f"https://arxiv.org/abs/{family.arxiv}" if family.arxiv else family.url
+        """The papers, as BibTeX."""
+        name = self.row.family.name
+        keys = (name, *(f"{name}-{paper.year}-{place}"
+                        for place, paper in enumerate(self.row.papers, start=2)))  # fmt: skip
+        return "\n\n".join(paper.bibtex(key) for key, paper in zip(keys, self.papers, strict=True))
 
     def megabytes(self, bytes_each: int) -> str:
-        """Return what its parameters take, MB, at so many bytes each."""
-        return f"{self.row.params * bytes_each / 1e6:,.0f}"
+        """Return what its parameters take, at so many bytes each."""
+        return size(self.row.params * bytes_each)
 
 
 def card_of(row: ModelSpec, measured: Measured, results: RowResults) -> ModelCard:
@@ -116,33 +109,20 @@ def card_of(row: ModelSpec, measured: Measured, results: RowResults) -> ModelCar
     return ModelCard(row=row, measured=measured, results=results, claims=tuple(claims_of(row)))
 
 
-def _pipeline(row: ModelSpec) -> str:
-    if row.space is not None:
-        return "zero-shot-image-classification"
-    if row.modality == "text":
-        return "sentence-similarity" if row.normalize else "feature-extraction"
-    return PIPELINES.get(row.modality, "feature-extraction")
+def size(count: int) -> str:
+    """Return a number of bytes in MB, or in GB where there are thousands of MB."""
+    return f"{count / 1e6:,.0f} MB" if count < 1e10 else f"{count / 1e9:,.1f} GB"
 
 
-def _prepared(recipe: Preprocess | None) -> str:
-    if isinstance(recipe, ImagePreprocess):
-        height, width = recipe.size
-        how = "squashed to"
-        if isinstance(recipe.resize, int):
-            how = f"resized to {recipe.resize} on the shorter side, then the centre of"
-        elif recipe.resize is not None:
-            how = f"squashed to {recipe.resize[0]} x {recipe.resize[1]}, then the centre of"
-        mean = ", ".join(f"{value:g}" for value in recipe.mean)
-        std = ", ".join(f"{value:g}" for value in recipe.std)
-        return (
-            f"Images are {how} {height} x {width} pixels ({recipe.resample}); "
-            f"mean {mean}, deviation {std}."
-        )
-    if isinstance(recipe, TextPreprocess):
-        return f"Texts are cut at {recipe.max_length} tokens, special ones included."
-    if isinstance(recipe, AudioPreprocess):
-        text = f"Sounds are resampled to {recipe.rate} Hz"
-        if recipe.length is not None:
-            text += f" and brought to {recipe.length / recipe.rate:g} s"
-        return f"{text}; what the network sees is {recipe.features.replace('_', '-')}."
-    return "Items are prepared by the encoder itself."
+def _words(value: Any) -> str:  # noqa: ANN401  whatever a config holds, as JSON has it
+    """Return a value in words; nothing for what is off or empty."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if value in (None, 0, "", "none"):
+        return ""
+    if isinstance(value, Mapping):
+        parts = ((name, _words(item)) for name, item in value.items() if name != "type")
+        return ", ".join(f"{name} {words}" for name, words in parts if words)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_words(item) or str(item) for item in value)
+    return str(value)

@@ -1,4 +1,4 @@
-"""What only the network tells: shapes, FLOPs, token counts; on the meta device, without memory."""
+"""What only the network tells: shapes, FLOPs, memory; on the meta device, without memory."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Measured:
         input: Name of an input to its shape, one sample.
         outputs: Name of an output to its shape for that input.
         flops: Of that pass, a multiplication and an addition counted as two.
+        activations: Bytes that its tensors take at most at once, in float32, besides parameters.
         problem: Why there are none, if that is so.
     """
 
@@ -35,6 +36,7 @@ class Measured:
     input: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: NOTHING)
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: NOTHING)
     flops: int = 0
+    activations: int = 0
     problem: str = ""
 
 
@@ -54,11 +56,14 @@ def measure(row: ModelSpec) -> Measured:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from zoo.cards.peak import PeakMode
     from zoo.nn.meta import on_meta
 
     digest, shapes = digest_of(row), typical_shapes(row)
     if row.export == "none" or row.opaque:
         return Measured(digest=digest, problem="it is no network of the zoo's")
+    if getattr(row.config, "fitted", True) is False:
+        return Measured(digest=digest, problem="they follow from what it is fitted to")
     kinds = {"float32": torch.float32, "int64": torch.int64}
     try:
         with on_meta():
@@ -67,7 +72,9 @@ def measure(row: ModelSpec) -> Measured:
                 tensor.name: torch.zeros(shapes[tensor.name], dtype=kinds[tensor.dtype])
                 for tensor in row.inputs
             }
-            with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            before = [*module.parameters(), *module.buffers(), *inputs.values()]
+            memory = PeakMode(before)
+            with torch.inference_mode(), FlopCounterMode(display=False) as counter, memory:
                 encoded = module(**inputs)
     except (RuntimeError, KeyError, ZooError) as error:  # what the meta device cannot follow
         first = next(iter(str(error).strip().splitlines()), "")
@@ -80,7 +87,11 @@ def measure(row: ModelSpec) -> Measured:
     for level, value in enumerate(encoded.pyramid or ()):
         outputs[f"pyramid {level}"] = tuple(value.shape)
     return Measured(
-        digest=digest, input=shapes, outputs=outputs, flops=int(counter.get_total_flops())
+        digest=digest,
+        input=shapes,
+        outputs=outputs,
+        flops=int(counter.get_total_flops()),
+        activations=memory.peak,
     )
 
 

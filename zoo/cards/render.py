@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cards.card import ModelCard
+from zoo.cards.card import ModelCard, size
 from zoo.errors import MissingExtraError
+from zoo.spec import WeightsSpec
 
 EXTRA = "cards"
 INDEX = "README.md"
+MARK = "Written by `zoo card --all --out model_cards`; do not edit them by hand."
 
 
 def markdown(card: ModelCard) -> str:
@@ -26,8 +28,11 @@ def markdown(card: ModelCard) -> str:
     body = _environment().get_template("card.md.jinja").render(
         card=card,
         stride=stride if isinstance(stride, int) and stride > 1 else None,
+        weights=_weights(card.row.weights),
         shapes=_shapes,
         versions=_versions,
+        size=size,
+        link=_link,
     )  # fmt: skip
     data = ModelCardData(**card.front)
     return str(
@@ -58,17 +63,20 @@ def index(cards: Sequence[ModelCard]) -> str:
     lines = [
         "# Model cards",
         "",
-        "Written by `zoo card --all --out model_cards`; do not edit them by hand.",
+        MARK,
         "",
-        "| model | encodes | width | parameters | GFLOPs | licence | year |",
-        "|---|---|---|---|---|---|---|",
+        "ONNX to eager: the processor's time that the graph takes of eager PyTorch's.",
+        "",
+        "| model | encodes | width | parameters | GFLOPs | ONNX to eager | licence | year |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for card in cards:
         row = card.row
         flops = f"{card.measured.flops / 1e9:,.2f}" if card.measured.flops else ""
+        ratio = f"{card.latency.ratio:.2f}" if card.latency is not None else ""
         lines.append(
             f"| [{row.name}]({row.name}.md) | {row.modality} | {row.dim} | {row.params:,} "
-            f"| {flops} | {row.license} | {row.year} |"
+            f"| {flops} | {ratio} | {row.license} | {row.year} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -78,16 +86,39 @@ def _environment(*, escape: bool = False) -> Any:  # noqa: ANN401  jinja2's, imp
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ModuleNotFoundError as error:
         raise MissingExtraError("jinja2", extra=EXTRA) from error
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         autoescape=escape,
         keep_trailing_newline=True,
     )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(text: str) -> str:
+    """Return a text that a table's cell can hold."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _link(text: str, url: str) -> str:
+    return f"[{text}]({url})" if url else text
+
+
+def _weights(weights: WeightsSpec) -> str:
+    """Return where the files are, with the commit that is loaded."""
+    if weights.source == "none":
+        return f"none: {weights.reason}"
+    page = f"https://huggingface.co/{weights.repo}" if weights.repo else ""
+    if weights.revision is None:
+        return _link(weights.source, page)
+    return (
+        f"{_link(weights.source, page and f'{page}/tree/{weights.revision}')} at {weights.revision}"
+    )
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+    return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())
 
 
 def _versions(versions: Mapping[str, str]) -> str:

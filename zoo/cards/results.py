@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from zoo.cards.measured import Measured
 from zoo.errors import FormatError
@@ -14,22 +14,49 @@ from zoo.records import from_plain, to_plain
 from zoo.weights.jsonfile import read_json
 
 FILE = "results.json"  # beside the cards
+Outcome = Literal["passed", "failed", "built", "not run"]
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was run.
+    """One thing that was run, or was to be run.
 
     Attributes:
-        name: `float64 error`, `ONNX parity`, ...
-        outcome: `yes` or `no`.
-        detail: A figure, or the reason of a `no`.
+        name: `outputs in float64`, `ONNX graph in float32`, ...
+        outcome: `built` of an engine that was made and not run.
+        detail: A figure, or why there is none.
     """
 
     name: str
-    outcome: str
+    outcome: Outcome
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long one sample takes in float32, with one thread of a processor.
+
+    Attributes:
+        digest: Of the network, as in `Measured`.
+        of: Row that was run; its network is the same.
+        eager: Milliseconds in PyTorch.
+        onnx: Milliseconds of its graph on ONNX Runtime.
+        processor: That ran both.
+        versions: Of both.
+    """
+
+    digest: str
+    of: str
+    eager: float
+    onnx: float
+    processor: str
+    versions: Mapping[str, str]
+
+    @property
+    def ratio(self) -> float:
+        """What the graph takes of eager's time."""
+        return self.onnx / self.eager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +71,7 @@ class RowResults:
         graphs_of: Row whose graphs and engines were judged, where its tiny configuration is the
             same; empty if the row's own.
         measured: Numbers of the network.
+        latency: Of the full-size network, where it was run.
     """
 
     reference: str = ""
@@ -52,6 +80,7 @@ class RowResults:
     seconds: float = 0.0
     graphs_of: str = ""
     measured: Measured | None = None
+    latency: Latency | None = None
 
 
 def read_results(folder: Path) -> dict[str, RowResults]:
@@ -66,7 +95,9 @@ def read_results(folder: Path) -> dict[str, RowResults]:
     value = read_json(path, FILE, unique=True)
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds no object.")
-    return {name: from_plain(RowResults, entry, name) for name, entry in value.items()}
+    return {
+        name: from_plain(RowResults, entry, f"{name} in {path}") for name, entry in value.items()
+    }
 
 
 def write_results(folder: Path, results: Mapping[str, RowResults]) -> None:

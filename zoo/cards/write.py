@@ -8,8 +8,9 @@ from pathlib import Path
 
 from zoo.cards.card import ModelCard, card_of
 from zoo.cards.measured import Measured, digest_of, measure
-from zoo.cards.render import INDEX, index, markdown
+from zoo.cards.render import INDEX, MARK, index, markdown
 from zoo.cards.results import RowResults, read_results, write_results
+from zoo.errors import OptionError
 from zoo.spec import ModelSpec
 from zoo.weights.cache import disk_errors, write_whole
 
@@ -24,7 +25,7 @@ def make_card(row: ModelSpec, results: RowResults = NO_RESULTS) -> ModelCard:
 def write_all(rows: Sequence[ModelSpec], folder: Path) -> list[Path]:
     """Write a card a row, the index, and the numbers that were measured for it.
 
-    Cards of rows that are gone are deleted.
+    Cards of rows that are gone are deleted; no other file is.
 
     Args:
         rows: All of them.
@@ -32,7 +33,11 @@ def write_all(rows: Sequence[ModelSpec], folder: Path) -> list[Path]:
 
     Returns:
         What was written or deleted, those that were right already left out.
+
+    Raises:
+        OptionError: The folder has an index that is not one of cards.
     """
+    _refuse_other_folders(folder)
     stored = read_results(folder)
     cards = [make_card(row, stored.get(row.name, NO_RESULTS)) for row in rows]
     texts = {f"{card.row.name}.md": markdown(card) for card in cards}
@@ -46,13 +51,24 @@ def write_all(rows: Sequence[ModelSpec], folder: Path) -> list[Path]:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 write_whole(path, text.encode())
                 changed.append(path)
-        for path in sorted(folder.glob("*.md")):
-            if path.name not in texts:
+        for path in (folder / f"{name}.md" for name in sorted(stored.keys() - kept.keys())):
+            if path.is_file():
                 path.unlink()
                 changed.append(path)
     if kept != stored:
         write_results(folder, kept)
     return changed
+
+
+def _refuse_other_folders(folder: Path) -> None:
+    """See to it that no other project's README is overwritten."""
+    index_there = folder / INDEX
+    with disk_errors(index_there):
+        if index_there.is_file() and MARK not in index_there.read_text(encoding="utf-8"):
+            raise OptionError(
+                f"{index_there} is not an index of cards and would be overwritten. Give a folder "
+                "of its own with --out."
+            )
 
 
 def _measured(row: ModelSpec, results: RowResults) -> Measured:

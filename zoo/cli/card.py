@@ -15,6 +15,7 @@ CARDS = Path("model_cards")
 
 @click.command(
     "card",
+    short_help="Write the card of a model, or all cards.",
     epilog=example(
         "zoo card dinov2-b14",
         "zoo card dinov2-b14 --html --out dinov2.html",
@@ -26,10 +27,15 @@ CARDS = Path("model_cards")
 @click.option("--html", "as_html", is_flag=True, help="A page in place of Markdown.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="File, or folder with --all.")
 @click.option("--check", is_flag=True, help="With --all: exit 1 if a card was not up to date.")
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=CARDS,
-              show_default=True, help="Folder with the results of coverage runs.")  # fmt: skip
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help=f"Folder with the results of coverage runs. Default {CARDS}.")  # fmt: skip
 def command(
-    name: str | None, everything: bool, as_html: bool, out: Path | None, check: bool, results: Path
+    name: str | None,
+    everything: bool,
+    as_html: bool,
+    out: Path | None,
+    check: bool,
+    results: Path | None,
 ) -> int:
     """Write the card of the model NAME, or all of them.
 
@@ -38,16 +44,22 @@ def command(
     """
     if everything == (name is not None):
         raise click.UsageError("Give the NAME of a model, or --all.")
+    if check and not everything:
+        raise click.UsageError("--check belongs to --all.")
+    if name is not None and out is not None and out.is_dir():
+        raise click.UsageError(f"--out {out} is a folder; a card is a file.")
     if everything:
         if as_html:
             raise click.UsageError("--all writes Markdown; --html is for one model.")
+        if results is not None:
+            raise click.UsageError("--all reads the results in the folder of --out.")
         return _all(out or CARDS, check)
     from zoo.cards.render import markdown, page
     from zoo.cards.results import RowResults, read_results
     from zoo.cards.write import make_card
     from zoo.weights.cache import write_whole
 
-    stored = read_results(results)
+    stored = read_results(results or CARDS)
     cards = [make_card(row, stored.get(row.name, RowResults())) for row in zoo.resolve(str(name))]
     text = page(cards) if as_html else "\n".join(map(markdown, cards))
     if out is None:

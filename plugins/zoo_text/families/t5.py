@@ -66,7 +66,7 @@ FAMILY = Family(
     objective="corrupted spans of C4, then supervised tasks, all as text to text",
     license="apache-2.0",
     modality="text",
-    languages=("en",),
+    languages=("en", "fr", "ro", "de"),
     keymaps=KEYMAPS,
 )
 FLAN = Family(
@@ -78,7 +78,7 @@ FLAN = Family(
     objective="corrupted spans of C4, then 1836 tasks given as instructions",
     license="apache-2.0",
     modality="text",
-    languages=("en",),
+    languages=("en", "fr", "ro", "de"),
     keymaps=KEYMAPS,
 )
 SENTENCE_T5 = Family(
