@@ -294,3 +294,11 @@ def test_what_cannot_be_honoured_is_refused(
 
     with pytest.raises(error, match=message):
         load(folder).encode_query("a")
+
+
+def test_a_colbert_over_another_body_than_bert_is_refused(folder: Path) -> None:
+    body = {"vocab_size": 48, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    edit_json(folder / "config.json", model_type="t5", **body)
+
+    with pytest.raises(UnsupportedCheckpointError, match="a ColBERT over t5"):
+        load(folder)

@@ -226,6 +226,7 @@ def test_another_network_of_the_authors_code_is_refused(
     [
         ({"attention_bias": True}, UnsupportedCheckpointError, "attention_bias"),
         ({"layer_types": ["full_attention"]}, FormatError, "layer_types"),
+        ({"layer_types": [["full_attention"]] * 5}, FormatError, "layer_types"),
         (
             {"layer_types": ["sliding_attention", *["full_attention"] * 4]},
             UnsupportedCheckpointError,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from dataclasses import replace
 
+from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess
@@ -37,8 +38,11 @@ def late_interaction(row: ModelSpec, files: RepoFiles) -> ModelSpec:
     fields = read_optional(files, _METADATA)
     fields.require("attend_to_mask_tokens", False)
     fields.require("similarity", "cosine")
-    assert isinstance(row.config, BertConfig), "the configuration is one of BERT"
-    assert isinstance(row.preprocess, TextPreprocess), "so is the preprocessing"
+    if not isinstance(row.config, BertConfig):
+        raise UnsupportedCheckpointError(
+            f"{files.source} is a ColBERT over {row.family.name}; supported are those over BERT."
+        )
+    assert isinstance(row.preprocess, TextPreprocess), "its body encodes texts"
     config = several(row.config, fields.integer("dim", 128, most=_LENGTH))
     longest = row.preprocess.max_length
 

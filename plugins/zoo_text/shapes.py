@@ -248,7 +248,7 @@ def _global_every(fields: Fields, depth: int) -> int:
     kinds = fields.get("layer_types")
     if kinds is None:
         return fields.integer("global_attn_every_n_layers", 3, most=_MOST_BLOCKS)
-    known = {"full_attention": False, "sliding_attention": True}
+    known = ("full_attention", "sliding_attention")
     if (
         not isinstance(kinds, list)
         or len(kinds) != depth
@@ -256,7 +256,7 @@ def _global_every(fields: Fields, depth: int) -> int:
     ):
         raise fields.wrong("layer_types", f"a list of {depth} kinds of attention")
     for every in range(1, depth + 1):
-        if [known[kind] for kind in kinds] == [place % every != 0 for place in range(depth)]:
+        if kinds == [known[place % every != 0] for place in range(depth)]:
             return every
     raise UnsupportedCheckpointError(f"{fields.file} has layer_types without a regular pattern.")
 
