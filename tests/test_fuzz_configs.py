@@ -85,7 +85,7 @@ def config(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def repositories() -> Iterator[tuple[str, dict[str, Any]]]:
-    text = {"model.safetensors": {}, "tokenizer.json": {}}
+    text: dict[str, Any] = {"model.safetensors": {}, "tokenizer.json": {}}
     image = {"model.safetensors": {}, "preprocessor_config.json": PIXELS}
     sound = {"model.safetensors": {}, "preprocessor_config.json": {"sampling_rate": 16_000}}
     bert = config("BertConfig")
