@@ -87,6 +87,13 @@ def test_a_backend_that_cannot_run_here_is_listed_with_the_reason(run: Zoo) -> N
     assert "nonsense, float32: There is no backend 'nonsense'" in ran.out
 
 
+def test_a_model_that_nothing_can_run_here_is_an_error(run: Zoo) -> None:
+    ran = run("bench", "hog", "--backend", "nonsense")
+    assert ran.code == 1
+    assert "There is no backend 'nonsense'" in ran.out
+    assert "Nothing could be run here" in ran.err
+
+
 def test_a_bundle_is_timed_without_torch(bundle_of: BundleOf, tmp_path: Path) -> None:
     code = f"""
 from zoo.bench import Plan, bench

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 
 import zoo
 from tests import clip_reference
+from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import minilm as minilm
 from tests.cli_tools import Zoo, save_tiny_bert
 from zoo import samples
 from zoo.cli import cli
@@ -137,6 +140,13 @@ def test_info_can_print_every_row(run: Zoo, row: ModelSpec) -> None:
     assert run("info", row.name, "--json").json == row_to_dict(row)
 
 
+def test_info_of_a_bundle_is_what_its_manifest_says(run: Zoo, minilm: Path) -> None:
+    ran = run("info", minilm)
+    assert "verdict    parity passed" in ran.out
+    assert "precision  float32" in ran.out
+    assert run("info", minilm, "--json").json["verdict"]["outcome"] == "passed"
+
+
 def test_info_of_a_space_has_its_towers(run: Zoo) -> None:
     assert "clip-b16-text" in run("info", "clip-b16").out
     towers = run("info", "clip-b16", "--json").json["towers"]
@@ -178,6 +188,55 @@ def test_every_help_has_an_example(run: Zoo, name: str) -> None:
     ran = run(name, "--help")
     assert ran.code == 0
     assert f"Example:\n    zoo {name}" in ran.out.replace("  Example", "Example")
+
+
+def test_the_list_of_commands_cuts_no_sentence_short(run: Zoo) -> None:
+    commands = run("--help").out.partition("Commands:")[2]
+    assert all(
+        line.endswith(".") for line in commands.partition("Example:")[0].split("\n") if line.strip()
+    )
+
+
+def test_a_file_that_the_system_refuses_is_an_error_without_a_traceback(
+    run: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/closed/weights")
+
+    monkeypatch.setattr("zoo.resolve", refuse)
+    ran = run("info", "hog")
+    assert ran.code == 1
+    assert ran.err.startswith("Error: /closed/weights cannot be read or written")
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "text"),
+    [(">&-", 0, ""), ("> /dev/full", 1, "Error: The output cannot be written: No space left")],
+)
+def test_an_output_that_takes_nothing_leaves_no_traceback(
+    redirect: str, code: int, text: str
+) -> None:
+    ran = subprocess.run(
+        f"{sys.executable} -m zoo list hog {redirect}",
+        shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == code
+    assert ran.stderr.startswith(text)
+    assert "Traceback" not in ran.stderr
+
+
+def test_characters_beyond_the_output_s_encoding_are_escaped(tmp_path: Path) -> None:
+    for name in ("\u732b.jpg", "\u72ac.jpg"):
+        shutil.copy(samples.images()[0], tmp_path / name)
+    words = ["zoo", "similarity", "hog", "\u732b.jpg", "\u72ac.jpg"]
+    for extra in ([], ["--json"]):
+        ran = subprocess.run(
+            [sys.executable, "-m", *words, *extra],
+            cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        assert "\\u732b" in ran.stdout
 
 
 def test_version_is_the_package_s(run: Zoo) -> None:
@@ -278,6 +337,21 @@ def test_doctor_finds_a_cache_that_cannot_be_written(
 
 
 # pull and similarity
+
+
+def test_doctor_passes_over_what_it_may_not_read(
+    run: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "closed" / "cache"))
+    stat = os.stat
+
+    def refuse(path: Any, *args: Any, **options: Any) -> Any:
+        if "closed" in str(path):  # a mode of 000 would not hold for root
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert run("doctor", "--json").json["cache"]["zoo"]["files"] == 0
 
 
 def test_pull_prints_hashes_and_paths(run: Zoo, bert: Path, tmp_path: Path,

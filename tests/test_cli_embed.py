@@ -21,6 +21,8 @@ import pytest
 from safetensors import safe_open
 
 import zoo
+from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import minilm as minilm
 from tests.cli_tools import WORDS, Zoo, save_tiny_bert
 from zoo import samples
 from zoo.cli import journal
@@ -261,8 +263,45 @@ def test_a_missing_input_points_to_the_option_for_texts(
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"fine\n\xff\xfe\n")
-    with pytest.raises(InputError, match=r"bad\.txt cannot be read: .*utf-8"):
+    with pytest.raises(InputError, match=r"bad\.txt is not text in UTF-8"):
         list(read_items([str(tmp_path / "bad.txt")], modality="text", column=None))
+
+
+def test_a_model_of_images_is_not_offered_literal_texts(run: Zoo, tmp_path: Path) -> None:
+    ran = run("embed", "hog", tmp_path / "*.png", "-o", tmp_path / "o.npy")
+    assert ran.code == 1
+    assert "--text" not in ran.err
+
+
+def test_a_folder_that_may_not_be_searched_is_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    shutil.copy(samples.images()[0], tmp_path / "open" / "a.jpg")
+    (tmp_path / "closed").mkdir()
+
+    def scan(path: str) -> Any:
+        if path.endswith("closed"):  # a mode of 000 would not hold for root
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    scandir = os.scandir
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", scan)
+        with pytest.warns(UserWarning, match="closed is left out: Permission denied"):
+            items = list(read_items([str(tmp_path)], modality="image", column=None))
+        with pytest.raises(InputError, match="closed cannot be read: Permission denied"):
+            list(read_items([str(tmp_path / "closed")], modality="image", column=None))
+
+    assert [item.value for item in items] == [tmp_path / "open" / "a.jpg"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet", ".jsonl", ".safetensors"])
+def test_a_file_name_of_any_bytes_is_recorded(run: Zoo, tmp_path: Path, suffix: str) -> None:
+    odd = tmp_path / os.fsdecode(b"odd \xff name.jpg")
+    shutil.copy(samples.images()[0], odd)
+
+    ran = run("embed", "hog", odd, "-o", tmp_path / f"out{suffix}")
+
+    assert ran.code == 0, ran.err
 
 
 def test_a_joint_space_names_its_towers(run: Zoo, tmp_path: Path) -> None:
@@ -284,21 +323,38 @@ def test_options_reach_the_encoder(run: Zoo, bert: Path, notes: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(np.load(out), axis=1), 1, atol=CLOSE)
 
 
-def test_random_weights_need_no_weights_file(run: Zoo, tmp_path: Path) -> None:
+def test_random_weights_need_no_weights_file_and_are_recorded(run: Zoo, tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
     image = samples.images()[0]
     assert run("embed", "resnet-18", image, "--weights", "random", "-o", out).code == 0
     assert np.load(out).shape == (1, 512)
+    assert json.loads((tmp_path / "out.npy.meta.jsonl").read_text())["revision"] == "random"
+
+
+def test_a_bundle_encodes_as_its_model_does(run: Zoo, minilm: Path, tmp_path: Path) -> None:
+    ran = run("embed", minilm, "--text", "a cat", "--text", "a dog", "-o", tmp_path / "out.npy")
+    assert ran.code == 0, ran.err
+    wanted = zoo.open(minilm).encode(["a cat", "a dog"])
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), wanted, atol=CLOSE)
+
+    ran = run("similarity", minilm, "a cat", "a dog", "--json")
+    np.testing.assert_allclose(ran.json["similarity"], wanted @ wanted.T, atol=CLOSE)
+
+
+def test_a_bundle_has_its_own_precision_and_weights(run: Zoo, minilm: Path, tmp_path: Path) -> None:
+    ran = run("embed", minilm, "--text", "a cat", "--dtype", "float64", "-o", tmp_path / "o.npy")
+    assert ran.code == 1
+    assert "has its own precision" in ran.err
 
 
 # Bad items
 
 
-def test_a_bad_item_is_named_by_its_source(run: Zoo, tmp_path: Path) -> None:
+def test_a_bad_item_is_named_by_its_source_once(run: Zoo, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     ran = run("embed", "hog", samples.images()[0], tmp_path / "bad.jpg", "-o", tmp_path / "o.npy")
     assert ran.code == 1
-    assert str(tmp_path / "bad.jpg") in ran.err
+    assert ran.err.count(str(tmp_path / "bad.jpg")) == 1
     assert not (tmp_path / "o.npy").exists()
 
 

@@ -236,4 +236,6 @@ def test_doctor_examines_a_bundle_that_is_named(
     assert ran.code == 1
     assert f"{minilm}: tensorrt-rtx 10.13.3 for sm_75" in ran.out
     assert f"Problems\n  The engine in {minilm} does not run here." in ran.out
+    (minilm / "golden.safetensors").unlink()
+    assert "is not complete: golden.safetensors is missing" in run("doctor", minilm).out
     assert run("doctor", minilm / "nowhere").code == 1

@@ -257,6 +257,25 @@ def test_a_file_that_is_no_report_is_not_judged(run: Zoo, tmp_path: Path) -> Non
     assert "no parity report of schema" in ran.err
 
 
+@pytest.mark.parametrize("data", [b"no graph at all", b"", b"\x08"])
+def test_a_file_that_is_no_graph_is_told(run: Zoo, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "file.onnx").write_bytes(data)
+
+    ran = run("parity", NAME, "--against", tmp_path / "file.onnx")
+
+    assert ran.code == 1
+    assert "file.onnx is no ONNX file" in ran.err
+
+
+def test_text_that_is_no_json_is_no_report(run: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("some notes")
+
+    ran = run("parity", "--rejudge", tmp_path / "notes.txt")
+
+    assert ran.code == 1
+    assert "is no report" in ran.err
+
+
 def test_outputs_of_other_names_are_told(run: Zoo, bundle_of: BundleOf, tmp_path: Path) -> None:
     model = onnx.load(bundle_of(NAME) / "model.onnx")
     for name in ("pooled", "tokens"):

@@ -92,6 +92,8 @@ def resolve(name: str | Path, registry: Registry | None = None) -> tuple[ModelSp
         raise UnknownModelError(
             f"A model is asked for by its name, a str, not by {type(name).__name__}."
         )
+    if not name:
+        raise UnknownModelError("A model's name is empty. See `zoo list`.")
     if name.startswith((".", "/", "~")) or (os.path.isdir(name) and not _known(registry, name)):
         return _from_folder(registry, name)
     prefix, colon, rest = name.partition(":")
@@ -243,12 +245,20 @@ def _known(registry: Registry, name: str) -> bool:
 
 
 def _from_folder(registry: Registry, name: str) -> tuple[ModelSpec, ...]:
+    from zoo.bundle import is_bundle
     from zoo.weights import open_repo
 
     folder = os.path.expanduser(name)  # unlike Path's, it bears names that cannot be
     if not os.path.isdir(folder):
         raise UnknownModelError(f"There is no folder {name!r}.")
-    return _recognise(registry, folder, open_repo(folder))
+    try:
+        return _recognise(registry, folder, open_repo(folder))
+    except UnsupportedCheckpointError as error:
+        if is_bundle(folder):
+            raise UnknownModelError(
+                f"{name!r} is an exported bundle, not a checkpoint: zoo.open({name!r}) runs it."
+            ) from error
+        raise
 
 
 def _from_namespace(registry: Registry, prefix: str, rest: str) -> tuple[ModelSpec, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 
 import zoo
 from zoo import machine
-from zoo.bundle import MANIFEST, read_manifest
+from zoo.bundle import is_bundle, read_manifest
 from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
 from zoo.preprocess import Array, Batch
@@ -109,7 +109,7 @@ def bench(name: str, plan: Plan, say: Callable[[str], None] = lambda _line: None
     Returns:
         A result a setting, those that could not be run among them.
     """
-    if (Path(name).expanduser() / MANIFEST).is_file():
+    if is_bundle(name):
         return _bench_bundle(Path(name).expanduser(), plan, say)
     return [result for row in zoo.resolve(name) for result in _bench_row(row, plan, say)]
 

@@ -62,6 +62,11 @@ class Bundle:
         return self.path / name if name in self.manifest.files else None
 
 
+def is_bundle(path: str | Path) -> bool:
+    """Say whether a folder is to be read as a bundle; whether it is a sound one, opening says."""
+    return (Path(path).expanduser() / MANIFEST).is_file()
+
+
 @contextmanager
 def new_bundle(place: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes `place` when the block succeeds, else it is gone.
@@ -126,14 +131,7 @@ def opening_bundle(path: str | Path) -> Iterator[Bundle]:
         BundleError: As `open_bundle`.
     """
     path = Path(path).expanduser()
-    manifest = read_manifest(path)
-    if manifest.verdict.outcome != "passed":
-        raise BundleError(
-            f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
-            f"run. Its {PARITY} says more."
-        )
-    with disk_errors(path):
-        _check_names(path, manifest)
+    manifest = _looked_over(path)
     with ThreadPoolExecutor(1, thread_name_prefix="zoo-hash") as hasher:
         hashing = hasher.submit(_check_hashes, path, manifest)
         try:
@@ -143,13 +141,37 @@ def opening_bundle(path: str | Path) -> Iterator[Bundle]:
                 hashing.result()
 
 
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a bundle as far as names and sizes of its files show it."""
+    try:
+        _looked_over(path)
+    except BundleError as error:
+        return str(error)
+    return None
+
+
+def _looked_over(path: Path) -> Manifest:
+    """Return the manifest of a bundle that was proven and has all its files, not hashed yet."""
+    manifest = read_manifest(path)
+    if manifest.verdict.outcome != "passed":
+        raise BundleError(
+            f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
+            f"run. Its {PARITY} says more."
+        )
+    with disk_errors(path):
+        _check_names(path, manifest)
+    return manifest
+
+
 def read_manifest(path: Path) -> Manifest:
     """Return a bundle's manifest; the files are not looked at.
 
     Raises:
         BundleError: There is none, it is damaged, or it is newer than this version.
     """
-    if not (path / MANIFEST).is_file():
+    with disk_errors(path):
+        there = is_bundle(path)
+    if not there:
         raise BundleError(f"{path} is no bundle: it has no {MANIFEST}. Make one with `zoo export`.")
     try:
         value = read_json(path / MANIFEST, MANIFEST, unique=True)

@@ -58,6 +58,7 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
 
 @click.command(
     "export",
+    short_help="Export a model as a bundle, and prove it.",
     epilog=example(
         "zoo export all-minilm-l6-v2 --out dist/minilm",
         "zoo export dinov2-b14 --out dist/dinov2 --size 518 --batch 1:1:4 --outputs pooled,tokens",

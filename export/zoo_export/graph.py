@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import __version__
-from zoo.errors import ExportError
+from zoo.errors import ExportError, OptionError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -89,11 +89,21 @@ def fault(path: Path) -> str:
 
 
 def read(path: Path) -> ir.Model:
-    """Read a graph, whoever wrote it; every value has a type."""
+    """Read a graph, whoever wrote it; every value has a type.
+
+    Raises:
+        OptionError: It is no ONNX file, or not a whole one.
+    """
     import onnx_ir as ir
+    from google.protobuf.message import DecodeError
     from onnx_ir.passes import common
 
-    model = ir.load(path)
+    try:
+        model = ir.load(path)
+    except (DecodeError, ValueError) as error:
+        raise OptionError(f"{path} is no ONNX file, or not a whole one: {error}.") from error
+    if not model.graph.outputs:
+        raise OptionError(f"{path} is no ONNX file: it has no outputs.")
     if any(value.dtype is None for node in model.graph for value in node.outputs):
         common.ShapeInferencePass()(model)
     return model

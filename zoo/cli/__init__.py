@@ -6,10 +6,12 @@ Exit codes: 0 good, 1 a ZooError or a problem that the command looked for, 2 wro
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, NoReturn
 
 import click
@@ -20,6 +22,19 @@ from zoo.errors import ZooError
 
 DEBUG = "ZOO_DEBUG"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+ENVIRONMENT = """
+
+\b
+Environment:
+  ZOO_CACHE         Where bundles, engines and locks are kept.
+  HF_HOME           Where files of the Hub are kept.
+  HF_TOKEN          For models whose licence you have accepted there.
+  HF_ENDPOINT       Another Hub.
+  HF_HUB_OFFLINE=1  Use only what is here.
+  ZOO_PLUGINS       Plugins that are loaded, comma-separated; all by default.
+  ZOO_DEBUG=1       Show the traceback of an error."""
 
 
 @click.group(
@@ -39,8 +54,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
     },
     epilog=example(
         'zoo list "dino*"',
-        "zoo embed all-minilm-l6-v2 notes.txt -o notes.parquet",
-    ),
+        "zoo embed all-minilm-l6-v2 notes.txt -o notes.npy",
+    )
+    + ENVIRONMENT,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="zoo")
@@ -54,12 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after `zoo`; by default the process's own.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be beyond its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
             code = cli.main(args=arguments, prog_name="zoo", standalone_mode=False)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as after `>&-`
+                sys.stdout.flush()
             return code if isinstance(code, int) else 0
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, BrokenPipeError):
+                raise
+            return 0  # click ends so when nobody reads
         except click.Abort:  # click's name for Ctrl-C
             click.echo("Interrupted", err=True)
             return INTERRUPTED
@@ -71,11 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # flushes what nobody reads.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except ZooError as error:
+        except (ZooError, OSError) as error:
             if os.environ.get(DEBUG):
                 raise
-            click.echo(f"Error: {error}", err=True)
-            return error.exit_code
+            click.echo(f"Error: {_sentence(error)}", err=True)
+            return error.exit_code if isinstance(error, ZooError) else 1
+
+
+def _sentence(error: ZooError | OSError) -> str:
+    """Return what went wrong; what the operating system refuses gets the file and what to do."""
+    if isinstance(error, ZooError):
+        return str(error)
+    if not error.filename:
+        return f"The output cannot be written: {error.strerror or error}."
+    from zoo.weights.cache import disk_fault
+
+    return str(disk_fault(error, Path(str(error.filename))) or error)
 
 
 def run() -> NoReturn:

@@ -9,6 +9,7 @@ import click
 
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json, table
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.bench import Result
@@ -48,6 +49,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 
 @click.command(
     "bench",
+    short_help="Time a model or a bundle on every backend.",
     epilog=example(
         "zoo bench all-minilm-l6-v2 --batch 1,8,32 --length 128",
         "zoo bench dinov2-b14 --backend eager,compile --precision fp32,bf16 --json",
@@ -103,7 +105,7 @@ def command(
     """Time the model NAME, or the bundle in DIR, on every backend that there is.
 
     Latencies are those of a batch of arrays, without preprocessing. What cannot run here is listed
-    with the reason. A bundle needs no torch.
+    with the reason; exit code 1 if nothing can. A bundle needs no torch.
     """
     from zoo import bench
 
@@ -129,6 +131,8 @@ def command(
     else:
         click.echo(show(results))
         click.echo(f"\n{machine_line(facts)}")
+    if not any(result.milliseconds for result in results):
+        raise ZooError("Nothing could be run here; the reasons stand above.")
 
 
 def show(results: Sequence[Result]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "demo",
+    short_help="Encode, export and run samples, to see that all is well.",
     epilog=example(
         "zoo demo",
     ),

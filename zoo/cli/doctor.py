@@ -46,6 +46,7 @@ Report = dict[str, Any]
 
 @click.command(
     "doctor",
+    short_help="Describe this installation and what is wrong with it.",
     epilog=example(
         "zoo doctor",
         "zoo doctor --network --json",
@@ -59,13 +60,16 @@ Report = dict[str, Any]
 def command(context: click.Context, path: Path | None, network: bool, as_json: bool) -> None:
     """Describe this installation and name what is wrong with it.
 
-    Given the bundle DIR, also says whether its engine runs here. Makes no network call unless
-    --network is given. Exits with 1 if there is a problem.
+    Given the bundle DIR, also says whether it is whole and its engine runs here. Makes no network
+    call unless --network is given. Exits with 1 if there is a problem.
     """
+    from zoo.bundle import damage
     from zoo.doctor.checks import examine
     from zoo.doctor.facts import installation, missing_extras, pip_lines
 
     here = installation(path)
+    broken = None if path is None else damage(path)
+    lacks = {name: what for name, what in missing_extras(here.packages).items() if name != "dev"}
     findings = examine(here)
     report: Report = {
         "python": python(),
@@ -81,7 +85,7 @@ def command(context: click.Context, path: Path | None, network: bool, as_json: b
             f"{', '.join(one.engine.devices)}"
             for one in here.engines
         ],
-        "extras": pip_lines(here.packages, missing_extras(here.packages)),
+        "extras": pip_lines(here.packages, lacks),
         "cache": cache(),
         "hub": hub(network),
         "environment": environment(),
@@ -89,6 +93,7 @@ def command(context: click.Context, path: Path | None, network: bool, as_json: b
     }
     report["problems"] = [
         *problems(report),
+        *([broken] if broken else []),
         *(finding.text for finding in findings if finding.problem),
     ]
     report["notes"] = [finding.text for finding in findings if not finding.problem]
@@ -152,24 +157,26 @@ def cache() -> Report:
 
 
 def _folder(path: Path) -> Report:
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    # unlike Path's own, these functions take what may not be looked at for what is not there
+    there = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
     sizes = list(_sizes(path))
     return {
         "path": str(path),
         "files": len(sizes),
         "bytes": sum(sizes),
         "free_bytes": shutil.disk_usage(there).free,
-        "writable": there.is_dir() and os.access(there, os.W_OK | os.X_OK),
+        "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK),
     }
 
 
 def _sizes(folder: Path) -> Iterator[int]:
     """Yield the sizes of files; what another process removes meanwhile is left out."""
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            status = path.lstat()  # the Hub's cache links to files that it holds elsewhere
-            if stat.S_ISREG(status.st_mode):
-                yield status.st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                status = os.lstat(Path(parent, name))  # the Hub's cache links to files elsewhere
+                if stat.S_ISREG(status.st_mode):
+                    yield status.st_size
 
 
 def hub(network: bool) -> Report:

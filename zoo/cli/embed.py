@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-import zoo
+from zoo.bundle import is_bundle
 from zoo.cli.inputs import STDIN, Item, read_items
 from zoo.cli.lazy import example
+from zoo.cli.models import card_of, open_model
+from zoo.cli.output import plural
 from zoo.errors import InputError, OptionError
-from zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
     from zoo.cli.journal import Journal, Record
@@ -39,15 +41,17 @@ class Options:
 
 @click.command(
     "embed",
+    short_help="Encode files, lines and columns into a file of vectors.",
     epilog=example(
-        "zoo embed all-minilm-l6-v2 notes.txt -o notes.parquet",
+        "zoo embed all-minilm-l6-v2 notes.txt -o notes.npy",
         'zoo embed all-minilm-l6-v2 --text "to be or not to be" -o line.npy',
         "zoo embed all-minilm-l6-v2 reviews.csv --column body -o reviews.safetensors",
         'zoo embed dinov2-b14 photos/ "scans/**/*.png" -o images.parquet --on-error skip',
         "zoo embed whisper-base recordings/ -o sounds.parquet",
+        "zoo embed dist/minilm notes.txt -o notes.npy",
     ),
 )
-@click.argument("name")
+@click.argument("name", metavar="NAME|DIR")
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help=".npy, .parquet, .safetensors or .jsonl")  # fmt: skip
@@ -58,10 +62,9 @@ class Options:
 @click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
 @click.option("--dims", type=click.IntRange(min=1), help="Cut vectors to this width.")
 @click.option("--normalize/--no-normalize", default=None, help="Unit length, or not.")
-@click.option("--output", type=click.Choice(["pooled"]), default="pooled", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Items a batch, not a budget.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16, ...")
+@click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
+@click.option("--dtype", help="float32, bfloat16, ... Default float32.")
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise",
               show_default=True, help="What a bad item does.")  # fmt: skip
@@ -79,16 +82,15 @@ def command(
     prompt_name: str | None,
     dims: int | None,
     normalize: bool | None,
-    output: str,
     batch_size: int | None,
-    device: str,
-    dtype: str,
+    device: str | None,
+    dtype: str | None,
     weights: str | None,
     on_error: Literal["skip", "raise"],
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Encode INPUTS with the model NAME.
+    """Encode INPUTS with the model NAME, or the bundle in DIR, which needs no torch.
 
     INPUTS are files, folders (searched for what the model encodes), globs in quotes, or `-` for
     stdin. In a text file, and on stdin, a line is a text, or for a model of images or sounds the
@@ -104,10 +106,10 @@ def command(
     if out.exists() and not overwrite:
         raise OptionError(f"{out} is there already. Add --overwrite to replace it.")
     writers.check(out)
-    row = one_row(name)
-    items = read_items(inputs, modality=row.modality, texts=texts, column=column)
+    card = card_of(name)
+    items = read_items(inputs, modality=card.modality, texts=texts, column=column)
     first = next(items, None)  # wrong inputs show before the model is loaded
-    encoder = cast("Encoder", zoo.load(row, device=device, dtype=dtype, weights=weights))
+    encoder = open_model(name, device=device, dtype=dtype, weights=weights)
     options = Options(
         role=role,
         prompt=prompt,
@@ -117,9 +119,11 @@ def command(
         batch_size=batch_size,
         on_error=on_error,
     )
-    facts = {"model": row.name, "revision": encoder.revision}
+    # a vector of other weights than the model's own must not look like one of its
+    facts = {"model": card.name, "revision": encoder.revision or weights}
     asked = {
         **facts,
+        "bundle": name if is_bundle(name) else None,
         "inputs": inputs,
         "texts": texts,
         "column": column,
@@ -127,7 +131,6 @@ def command(
         "prompt": prompt,
         "prompt_name": prompt_name,
         "normalize": normalize,
-        "output": output,
         "dtype": dtype,
         "weights": weights,
         "on_error": on_error,
@@ -138,8 +141,10 @@ def command(
     total = None
     once = STDIN in inputs or any(Path(name).is_fifo() for name in inputs)  # cannot be read twice
     if sys.stderr.isatty() and not once:
-        again = read_items(inputs, modality=row.modality, texts=texts, column=column)
-        total = sum(1 for _ in again)
+        again = read_items(inputs, modality=card.modality, texts=texts, column=column)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the items themselves are read once more
+            total = sum(1 for _ in again)
     everything = _chain(first, items)
     width = dims or encoder.dim
     with Journal(part, asked=asked, width=width, restart=not resume) as journal:
@@ -150,28 +155,15 @@ def command(
             journal.flush()
             if journal.items:
                 click.echo(
-                    f"\n{journal.items:,} items are kept in {part}. Give the same command again "
-                    "to go on, or add --restart to begin anew.",
+                    f"\n{plural(journal.items, 'item')} kept in {part}. Give the same command "
+                    "again to go on, or add --restart to begin anew.",
                     err=True,
                 )
             raise
         journal.flush()
         _report_skipped(journal)
         writers.write(out, journal, facts)
-        click.echo(f"Wrote {journal.count:,} vectors of width {width} to {out}", err=True)
-
-
-def one_row(name: str) -> ModelSpec:
-    """Return the row of a name.
-
-    Raises:
-        OptionError: The name is a joint space's; the text names its towers.
-    """
-    rows = zoo.resolve(name)
-    if len(rows) > 1:
-        towers = ", ".join(row.name for row in rows)
-        raise OptionError(f"{name!r} is a joint space of several encoders: {towers}. Name one.")
-    return rows[0]
+        click.echo(f"Wrote {plural(journal.count, 'vector')} of width {width} to {out}", err=True)
 
 
 def _chain(first: Item | None, rest: Iterator[Item]) -> Iterator[Item]:
@@ -183,7 +175,7 @@ def _chain(first: Item | None, rest: Iterator[Item]) -> Iterator[Item]:
 def _skip_done(journal: Journal, items: Iterator[Item]) -> None:
     """Step over the items that an earlier run has done, making sure that they are the same."""
     if journal.items:
-        click.echo(f"Going on after {journal.items:,} items.", err=True)
+        click.echo(f"Going on after {plural(journal.items, 'item')}.", err=True)
     for record in journal.records():
         item = next(items, None)
         there = None if item is None else (item.source, item.row)
@@ -233,7 +225,7 @@ def _run(
             if error.index is None:
                 raise
             item, _ = begun[error.index - (done - start)]
-            raise InputError(f"{item.place()}: {error.reason}") from error
+            raise InputError(item.blame(error.reason)) from error
 
 
 def _bar(start: int, total: int | None) -> Any:  # noqa: ANN401  tqdm has no types of its own
@@ -248,12 +240,12 @@ def _report_skipped(journal: Journal) -> None:
     skipped = journal.items - journal.count
     if not skipped:
         return
-    click.echo(f"Skipped {skipped:,} of {journal.items:,} items:", err=True)
+    click.echo(f"Skipped {skipped:,} of {plural(journal.items, 'item')}:", err=True)
     shown = 0
     for record in journal.records():
         if "error" in record and shown < SHOWN:
             shown += 1
-            place = Item(value="", source=record["source"], row=record["row"]).place()
-            click.echo(f"  {place}: {record['error']}", err=True)
+            item = Item(value="", source=record["source"], row=record["row"])
+            click.echo(f"  {item.blame(record['error'])}", err=True)
     if skipped > shown:
         click.echo(f"  and {skipped - shown:,} more", err=True)

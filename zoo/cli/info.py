@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
 import zoo
+from zoo.bundle import is_bundle, read_manifest
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, listing
 from zoo.describe import preparation_of, row_to_dict, space_to_dict
+from zoo.manifest import Manifest
+from zoo.records import to_plain
 from zoo.spec import (
     Dim,
     ModelSpec,
@@ -23,18 +27,27 @@ from zoo.spec import (
 
 @click.command(
     "info",
+    short_help="Show what is known about a model or a bundle.",
     epilog=example(
         "zoo info all-minilm-l6-v2",
         "zoo info clip-b16 --json",
+        "zoo info dist/minilm",
     ),
 )
-@click.argument("name")
+@click.argument("name", metavar="NAME|DIR")
 @click.option("--json", "as_json", is_flag=True, help="Every field, as a JSON object.")
 def command(name: str, as_json: bool) -> None:
-    """Show what is known about the model or joint space NAME.
+    """Show what is known about the model or joint space NAME, or the bundle in DIR.
 
-    NAME may also be a repository, `hf:org/repo`, or a folder.
+    NAME may also be a repository, `hf:org/repo`, or a folder with a checkpoint.
     """
+    if is_bundle(name):
+        manifest = read_manifest(Path(name).expanduser())
+        if as_json:
+            echo_json(to_plain(manifest))
+        else:
+            click.echo(listing(_bundle(manifest)))
+        return
     rows = zoo.resolve(name)
     space = rows[0].space if len(rows) > 1 else None
     if as_json:
@@ -43,6 +56,25 @@ def command(name: str, as_json: bool) -> None:
     if space is not None:
         click.echo(listing(_space(space)) + "\n")
     click.echo("\n\n".join(listing(_row(row)) for row in rows))
+
+
+def _bundle(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    facts, graph = manifest.facts, manifest.graph
+    yield "name", facts.name
+    yield "license", facts.license
+    yield "modality", facts.modality
+    yield "vector", f"{facts.dim} wide, {facts.pooling} pooling"
+    yield "precision", graph.dtype
+    yield "outputs", ", ".join(graph.outputs)
+    for spec in facts.inputs:
+        yield "input", _input(spec)
+    yield from _preprocess(facts.preprocess)
+    yield "weights", f"{manifest.weights.source} {manifest.weights.revision or ''}".rstrip()
+    yield "verdict", manifest.verdict.line
+    if (engine := manifest.engine) is not None:
+        yield "engine", f"{engine.target} {engine.version} for {', '.join(engine.devices)}"
+        yield "engine's verdict", engine.verdict.line
+    yield "made with", ", ".join(f"{name} {one}" for name, one in manifest.toolchain.items())
 
 
 def _space(space: Space) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,11 @@ class Item:
         """Say where it came from, for messages."""
         return self.source if self.row is None else f"{self.source}, row {self.row}"
 
+    def blame(self, reason: str) -> str:
+        """Say what is wrong with it; most reasons name a file already."""
+        named = self.row is None and self.source in reason
+        return reason if named else f"{self.place()}: {reason}"
+
 
 def read_items(
     inputs: Sequence[str], *, modality: Modality, texts: Sequence[str] = (), column: str | None
@@ -96,26 +102,31 @@ def read_items(
             try:
                 yield from _lines(sys.stdin, name, Path(), modality)
             except UnicodeDecodeError as error:
-                raise InputError(f"stdin cannot be read: {error}") from error
+                raise InputError(f"stdin is not text in UTF-8: {error}.") from error
             continue
-        for path in _expand(name, SUFFIXES[modality]):
+        for path in _expand(name, modality):
             yield from _file(path, modality, column)
 
 
-def _expand(name: str, suffixes: frozenset[str]) -> Iterator[Path]:
+def _expand(name: str, modality: Modality) -> Iterator[Path]:
     """Yield the files that an argument stands for, in an order that does not change."""
     path = Path(name).expanduser()
+    suffixes = SUFFIXES[modality]
+    hint = f" A literal text goes after {LITERAL}." if modality == "text" else ""
     if path.is_dir():
         files: Iterable[Path] = _walk(path, suffixes)
-        empty = f"The folder {name!r} holds no {', '.join(sorted(suffixes))} file."
+        empty = (
+            f"The folder {name!r} holds nothing that this model reads: "
+            f"{', '.join(sorted(suffixes))}."
+        )
     elif path.exists():  # before globs, because a file's name may hold a bracket
         files, empty = [path], ""
     elif glob.has_magic(name):
         files = _glob(str(path), suffixes | TABLES.keys())
-        empty = f"Nothing matches {name!r}. A literal text goes after {LITERAL}."
+        empty = f"Nothing matches {name!r}.{hint}"
     else:
         files = []
-        empty = f"There is no file or folder {name!r}. A literal text goes after {LITERAL}."
+        empty = f"There is no file or folder {name!r}.{hint}"
     found = False
     for file in files:
         found = True
@@ -126,7 +137,13 @@ def _expand(name: str, suffixes: frozenset[str]) -> Iterator[Path]:
 
 def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     """Yield a folder's files, then those of its folders; at most one folder's names are held."""
-    for parent, folders, names in os.walk(folder):
+
+    def refused(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise InputError(f"{folder} cannot be read: {error.strerror}.") from error
+        warnings.warn(f"{error.filename} is left out: {error.strerror}.", stacklevel=2)
+
+    for parent, folders, names in os.walk(folder, onerror=refused):
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
@@ -144,7 +161,7 @@ def _glob(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
 def _file(path: Path, modality: Modality, column: str | None) -> Iterator[Item]:
     suffix = path.suffix.lower()
     if suffix not in TABLES and suffix not in LINES and modality != "text":
-        yield Item(value=path, source=str(path))
+        yield Item(value=path, source=_name(path))
         return
     if suffix in TABLES and column is None:
         raise OptionError(f"{path} is a table: say which column to encode with --column NAME.")
@@ -152,12 +169,20 @@ def _file(path: Path, modality: Modality, column: str | None) -> Iterator[Item]:
         if suffix in TABLES and column is not None:
             read = _json_lines if suffix == ".jsonl" else _delimited
             for row, text in read(path, column):
-                yield _listed(text, str(path), row, path.parent, modality)
+                yield _listed(text, _name(path), row, path.parent, modality)
         else:
             with path.open(encoding="utf-8-sig") as file:
-                yield from _lines(file, str(path), path.parent, modality)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+                yield from _lines(file, _name(path), path.parent, modality)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8, which is read here: {error}.") from error
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}.") from error
+
+
+def _name(path: Path) -> str:
+    """Return a path as text that every format can hold, also where its bytes are not UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _lines(lines: Iterable[str], source: str, folder: Path, modality: Modality) -> Iterator[Item]:

@@ -16,6 +16,7 @@ COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
 
 @click.command(
     "list",
+    short_help="List models, by name, modality, licence and more.",
     epilog=example(
         "zoo list",
         'zoo list "dino*" --modality image --license apache-2.0',
@@ -23,7 +24,8 @@ COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
     ),
 )
 @click.argument("pattern", default="*")
-@click.option("--modality", type=click.Choice(["image", "text", "audio", "video"]))
+@click.option("--modality", type=click.Choice(["image", "text", "audio", "video"]),
+              help="What is encoded.")  # fmt: skip
 @click.option("--family", help="Name of a family, or a pattern.")
 @click.option("--license", "license_", help="SPDX identifier, or a pattern.")
 @click.option("--objective", help="Word of the training objective.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ GAP = "  "
 
 def echo_json(value: Any) -> None:  # noqa: ANN401  whatever JSON can hold
     """Print a value as JSON that people can read too."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    unicode = getattr(sys.stdout, "encoding", "utf-8").lower().startswith("utf")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not unicode))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> str:
@@ -57,6 +59,11 @@ def size(number_of_bytes: float) -> str:
         if number_of_bytes >= factor:
             return f"{number_of_bytes / factor:.1f} {unit}"
     return f"{number_of_bytes:g} B"
+
+
+def plural(number: int, word: str) -> str:
+    """Return a number of things: 1 vector, 1,024 vectors."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def matrix(labels: Sequence[str], values: Sequence[Sequence[float]], *, width: int = 40) -> str:

@@ -45,7 +45,9 @@ def list_(as_json: bool) -> None:
 
 
 @command.command(
-    "validate", epilog=example("zoo plugins validate", "zoo plugins validate acme-encoder --json")
+    "validate",
+    short_help="Check plugins.",
+    epilog=example("zoo plugins validate", "zoo plugins validate acme-encoder --json"),
 )
 @click.argument("distribution", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
@@ -78,7 +80,11 @@ def validate(distribution: str | None, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-@command.command("new", epilog=example("zoo plugins new acme-encoder"))
+@command.command(
+    "new",
+    short_help="Write a plugin that works as it is.",
+    epilog=example("zoo plugins new acme-encoder"),
+)
 @click.argument("name")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder. Default ./NAME.")
 def new(name: str, out: Path | None) -> None:

@@ -10,6 +10,7 @@ from zoo.cli.lazy import example
 
 @click.command(
     "pull",
+    short_help="Fetch the files of models and verify them.",
     epilog=example("zoo pull all-minilm-l6-v2 clip-b16", "zoo pull all-minilm-l6-v2 --verify"),
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import zoo
+from zoo.bundle import is_bundle
 from zoo.cli.lazy import example
+from zoo.cli.models import load_row, open_model
 from zoo.cli.output import echo_json, matrix
 
 if TYPE_CHECKING:
@@ -19,18 +22,20 @@ if TYPE_CHECKING:
 
 @click.command(
     "similarity",
+    short_help="Compare texts, images or sounds.",
     epilog=example(
         'zoo similarity all-minilm-l6-v2 "a cat" "a kitten" "a rocket"',
         'zoo similarity clip-b16 cat.jpg "a photo of a cat"',
+        "zoo similarity dist/dinov2 cat.jpg kitten.jpg",
     ),
 )
-@click.argument("name")
+@click.argument("name", metavar="NAME|DIR")
 @click.argument("items", nargs=-1)
 @click.option("--role", help="query or document.")
 @click.option("--prompt", help="Literal text put before each item.")
 @click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16, ...")
+@click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
+@click.option("--dtype", help="float32, bfloat16, ... Default float32.")
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--json", "as_json", is_flag=True, help="Items and matrix as JSON.")
 def command(
@@ -39,32 +44,36 @@ def command(
     role: str | None,
     prompt: str | None,
     prompt_name: str | None,
-    device: str,
-    dtype: str,
+    device: str | None,
+    dtype: str | None,
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Compare ITEMS, texts or paths of images, by the model NAME.
+    """Compare ITEMS, texts or paths of files, by the model NAME, or the bundle in DIR.
 
     With a joint space, an item that is the path of a file is an image and any other a text.
     """
     if len(items) < 2:
         raise click.UsageError("Give at least two items to compare.")
-    rows = zoo.resolve(name)
 
-    def encode(row: ModelSpec, chosen: list[str]) -> tuple[Encoder, Array]:
-        encoder = cast("Encoder", zoo.load(row, device=device, dtype=dtype, weights=weights))
-        return encoder, encoder.encode(chosen, role=role, prompt=prompt, prompt_name=prompt_name)
+    def encode(encoder: Encoder, chosen: Sequence[str]) -> Array:
+        found: Array = encoder.encode(
+            list(chosen), role=role, prompt=prompt, prompt_name=prompt_name
+        )
+        return found
 
-    if len(rows) == 1:
-        encoder, vectors = encode(rows[0], list(items))
+    rows = () if is_bundle(name) else zoo.resolve(name)
+    if len(rows) < 2:
+        encoder = open_model(name, device=device, dtype=dtype, weights=weights)
+        vectors = encode(encoder, items)
         scores = encoder.similarity(vectors, vectors)
     else:
         by_tower: dict[int, Any] = {}
         for row in rows:
             mine = [i for i, item in enumerate(items) if Path(item).is_file() is _of_files(row)]
             if mine:
-                encoder, found = encode(row, [items[i] for i in mine])
+                encoder = load_row(row, device=device, dtype=dtype, weights=weights)
+                found = encode(encoder, [items[i] for i in mine])
                 by_tower |= dict(zip(mine, found, strict=True))
         together = [by_tower[i] for i in range(len(items))]
         scores = encoder.similarity(together, together)

@@ -14,6 +14,7 @@ from zoo.errors import ParityError
 
 @click.command(
     "verify",
+    short_help="Prove a bundle on this machine.",
     epilog=example("zoo verify dist/all-minilm-l6-v2-onnx", "zoo verify DIR --device cuda --json"),
 )
 @click.argument("path", metavar="DIR", type=click.Path(path_type=Path))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from glob import escape, glob
 from importlib.metadata import PackageNotFoundError, distribution, distributions, requires
 from pathlib import Path
 from types import MappingProxyType
 
 from zoo import machine
-from zoo.bundle import MANIFEST, read_manifest
+from zoo.bundle import read_manifest
 from zoo.errors import ZooError
 from zoo.machine import GpuState
 from zoo.manifest import Engine
@@ -114,16 +115,16 @@ def cached_engines() -> tuple[FoundEngine, ...]:
     """Return the engines in the cache; what cannot be read is no engine."""
     from zoo.weights.cache import cache_root
 
-    places = (place for kind in ("bundles", "engines")
-              for place in sorted((cache_root() / kind).glob(f"*/{MANIFEST}")))  # fmt: skip
     found = []
-    for place in places:
-        try:
-            engine = read_manifest(place.parent).engine
-        except (ZooError, OSError):
-            continue
-        if engine is not None:
-            found.append(FoundEngine(path=place.parent, engine=engine))
+    for kind in ("bundles", "engines"):
+        # unlike Path's, this glob passes over folders that may not be read
+        for place in sorted(glob(str(Path(escape(str(cache_root())), kind, "*")))):
+            try:
+                engine = read_manifest(Path(place)).engine
+            except ZooError:
+                continue
+            if engine is not None:
+                found.append(FoundEngine(path=Path(place), engine=engine))
     return tuple(found)
 
 

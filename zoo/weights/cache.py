@@ -20,7 +20,8 @@ else:
 
 # What the operating system says when a disk, not the network, is at fault.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _BROKEN = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 
 
@@ -49,16 +50,25 @@ def disk_fault(error: BaseException, path: Path) -> DiskError | None:
     if type(error).__module__ == "ssl":  # counts its own faults with the system's numbers
         return None
     where = Path(str(error.filename)) if error.filename else path
+    if where.name.startswith(f".{path.name}."):  # the name under which `path` is written
+        where = path
+    roots = cache_root(), hub_cache()
+    ours = any(place.is_relative_to(root) for place in (where, path) for root in roots)
+    other = (
+        "set ZOO_CACHE (our files) or HF_HOME (the Hub's files) to another folder"
+        if ours
+        else "name another place"
+    )
     if error.errno in _FULL:
-        return DiskError(
-            f"No space left on the disk of {where}. Free some, or set ZOO_CACHE (our files) or "
-            "HF_HOME (the Hub's files) to a folder on another disk."
-        )
+        return DiskError(f"No space left on the disk of {where}. Free some, or {other}.")
     if error.errno in _REFUSED:
         return DiskError(
-            f"{where} cannot be written ({error.strerror}). Change its permissions, or set "
-            "ZOO_CACHE (our files) or HF_HOME (the Hub's files) to a folder that can be."
+            f"{where} cannot be read or written ({error.strerror}). Change its permissions, or "
+            f"{other}."
         )
+    if error.errno in _NO_PLACE:
+        other = other[0].upper() + other[1:]
+        return DiskError(f"{where} cannot be read or written ({error.strerror}). {other}.")
     if error.errno in _BROKEN:
         return DiskError(f"The disk failed at {where} ({error.strerror}). Check it and try again.")
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command(
     "parity",
+    short_help="Judge an exported graph against the network.",
     epilog=example(
         "zoo parity all-minilm-l6-v2 --against model.onnx --html report.html",
         "zoo parity dist/dinov2-b14.onnx --layers",
@@ -161,6 +163,10 @@ def _rejudged(file: Path, limits: Sequence[str]) -> Report:
     try:
         report = Report.from_json(file.read_text(encoding="utf-8"))
         return report.rejudge(Thresholds().changed(limits))
+    except json.JSONDecodeError as error:
+        raise OptionError(
+            f"{file} is no report: not JSON: {error}. Make one with --json."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise OptionError(f"{file}: {error}") from error
 
