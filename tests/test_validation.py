@@ -40,6 +40,8 @@ SOUND = default_registry().row("resnet-18")
         ({"family": replace(SOUND.family, title="")}, "no title"),
         ({"family": replace(SOUND.family, arxiv="", url="")}, "neither an arXiv entry nor a URL"),
         ({"family": replace(SOUND.family, arxiv="cs/1")}, "'cs/1' is no arXiv identifier"),
+        ({"family": replace(SOUND.family, authors="He et al.")}, "as BibTeX has them"),
+        ({"languages": ("English",)}, "'English' is neither an ISO 639-1 code"),
     ],
 )
 def test_a_fact_that_is_missing_or_wrong_is_named(changes: dict[str, Any], problem: str) -> None:
@@ -157,6 +159,7 @@ def test_validate_finds_what_plugins_do_wrong(tmp_path: Path) -> None:
     assert says("guest-second", "claimed by guest-first and guest-second")
     assert says("guest-facts", "it has no licence")
     assert says("guest-good", "neither an arXiv entry nor a URL")
+    assert says("guest-good", "the family 'guest' names no authors")
     assert not says("guest-good", "import")
     assert says("guest-keys", "no rule of the layout 'authors' fills bias")
     assert says("guest-keys", "it says 0 parameters; its network has 6")

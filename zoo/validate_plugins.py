@@ -76,6 +76,8 @@ def _problems(
         yield "", f"importing it takes {alone['seconds']:.2f} s; {SLOW} is slow"
     if alone["stderr"]:
         yield "", f"writes {alone['stderr'][:40]!r} to stderr while it is imported"
+    for name in dict.fromkeys(row.family.name for row in plugin.rows if not row.family.authors):
+        yield "", f"the family {name!r} names no authors, so its cards cite none"
     for row in plugin.rows:
         for name in (row.name, *row.aliases):
             owners = registry.owners(name)

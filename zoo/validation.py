@@ -19,6 +19,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ARXIV = re.compile(r"\d{4}\.\d{4,5}")
+AUTHORS = re.compile(r"[^,]+, [^,]+( and ([^,]+, [^,]+|others))*")
+LANGUAGE = re.compile("[a-z]{2}|multilingual")
 FIRST, LAST = 1970, 2100  # years
 TINY = 200_000  # parameters
 
@@ -64,6 +66,15 @@ def _facts(row: ModelSpec) -> Iterator[str]:
         yield "its family names neither an arXiv entry nor a URL"
     if family.arxiv and not ARXIV.fullmatch(family.arxiv):
         yield f"{family.arxiv!r} is no arXiv identifier"
+    for paper in (family.paper, *row.papers):
+        if paper.authors and not AUTHORS.fullmatch(paper.authors):
+            yield (
+                f"the authors {paper.authors!r} are not written as BibTeX has them, such as "
+                "`Oquab, Maxime and others`"
+            )
+    for language in row.languages:
+        if not LANGUAGE.fullmatch(language):
+            yield f"{language!r} is neither an ISO 639-1 code nor `multilingual`"
     if not FIRST <= row.year <= LAST:
         yield f"the year {row.year} cannot be right"
     if not row.objective:

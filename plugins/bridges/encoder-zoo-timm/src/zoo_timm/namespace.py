@@ -21,6 +21,7 @@ from zoo_vision.processing import from_timm
 FAMILY = Family(
     name="timm",
     title="PyTorch Image Models",
+    authors="Wightman, Ross",
     url="https://github.com/huggingface/pytorch-image-models",
     year=2019,
     objective="stated by timm's name of the checkpoint",
