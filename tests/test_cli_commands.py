@@ -172,7 +172,18 @@ def test_debug_shows_the_traceback(run: Zoo, monkeypatch: pytest.MonkeyPatch) ->
         run("info", "dinov2-b16")
 
 
-@pytest.mark.parametrize("words", [("listt",), ("list", "--no-such"), ("info",), ("embed", "hog")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("listt",),
+        ("list", "--no-such"),
+        ("info",),
+        ("embed", "hog"),
+        ("card", "hog", "--check"),
+        ("card", "hog", "--out", "."),
+        ("export", "hog", "--out", "two\nlines"),
+    ],
+)
 def test_wrong_usage_exits_with_2(run: Zoo, words: tuple[str, ...]) -> None:
     ran = run(*words)
     assert ran.code == 2

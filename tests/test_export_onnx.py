@@ -295,8 +295,8 @@ def test_a_vision_transformer_takes_a_range_of_sizes_that_its_own_is_not_among(
         ("dinov2-b14", {"length": (1, 2, 3)}, "no dynamic length"),
         ("all-minilm-l6-v2", {"length": (1, 8, 9999)}, "takes a length of 1..24"),
         ("all-minilm-l6-v2", {"batch": (3, 2, 1)}, "min <= typical <= max"),
-        ("dinov2-b14", {"size": ((15, 15),) * 3}, "no multiple"),
-        ("hog", {"size": ((64, 64),) * 3}, "no dynamic height"),
+        ("dinov2-b14", {"size": ((15, 15),) * 3}, "15:15:15. Every size must be a multiple of"),
+        ("hog", {"size": ((64, 64),) * 3}, "no dynamic height. What can be chosen: batch"),
     ],
 )
 def test_shapes_that_a_row_does_not_take_are_refused(

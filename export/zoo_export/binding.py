@@ -61,7 +61,9 @@ def profile_for(
     ranges = dict(default_profile(row).ranges)
     for name, (least, typical, most) in asked.items():
         if name not in dims:
-            raise OptionError(f"{row.name} has no dynamic {name}: its graph has one size there.")
+            raise OptionError(
+                f"{row.name} has no dynamic {name}. What can be chosen: {', '.join(dims)}."
+            )
         try:
             ranges[name] = Range(min=least, typical=typical, max=most, multiple=dims[name].multiple)
             Profile(ranges=ranges).range(dims[name])

@@ -13,9 +13,9 @@ from zoo.cli.output import echo_json
 from zoo.cli.output import size as in_bytes
 from zoo.manifest import Precision
 from zoo.records import to_plain
-from zoo.targets import EngineOptions, target_of
+from zoo.targets import ONNX, EngineOptions, target_of
 from zoo_export.binding import Size, Triple, profile_for
-from zoo_export.engine_options import engine_options
+from zoo_export.engine_options import TargetType, engine_options
 from zoo_export.precision_options import plan_line, precision_options
 
 
@@ -61,24 +61,30 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
     short_help="Export a model as a bundle, and prove it.",
     epilog=example(
         "zoo export all-minilm-l6-v2 --out dist/minilm",
-        "zoo export dinov2-b14 --out dist/dinov2 --size 518 --batch 1:1:4 --outputs pooled,tokens",
+        "zoo export dinov2-b14 --out dist/dinov2 --size 518 --batch 1:1:4 --outputs pooled",
+        "zoo export dinov2-b14 --out dist/dinov2-fp16 --precision fp16",
+        "zoo export dinov2-b14 --out dist/dinov2-rtx --to tensorrt-rtx --sm 89,120",
     ),
 )
 @click.argument("name")
-@engine_options
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the bundle; of a joint space, of one bundle a tower.")  # fmt: skip
+@click.option("--to", "target", type=TargetType(), default=ONNX, show_default=True,
+              help="onnx, tensorrt, tensorrt-rtx, or a plugin's.")  # fmt: skip
+@precision_options
 @click.option("--batch", type=_TripleType(), help="Samples. Default 1:1:8.")
 @click.option(
     "--length", type=_TripleType(), help="Tokens, samples, frames. Default 1:128:512, or the row's."
 )
-@click.option("--size", type=_SizeType(), help="Pixels of images. Default the row's own size.")
+@click.option(
+    "--size", type=_SizeType(), metavar="HxW", help="Pixels of images. Default the row's own size."
+)
 @click.option("--outputs", help="Of pooled, tokens, prefix, pyramid. Default pooled,tokens.")
-@precision_options
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--thorough", is_flag=True, help="Prove the costliest cases too.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as JSON.")
+@engine_options
 def export(
     name: str,
     target: str,
@@ -101,10 +107,14 @@ def export(
     The graph is held against the network in float64 over the shapes that it is made for. What is
     not proven is not written to the folder, but beside it, with the report; exit code 3.
     """
+    if not str(out).isprintable():  # a name that is not UTF-8, or a line feed
+        raise click.UsageError(f"{str(out)!r} cannot be the name of a bundle's folder.")
     rows = zoo.resolve(name)
     built = []
     for row in rows:
         profile = profile_for(row, batch=batch, length=length, size=size)
+        if not as_json:
+            click.echo(f"{row.name} is exported and held against float64 ...", err=True)
         from zoo_export.build import build_bundle  # brings in torch
 
         done = build_bundle(

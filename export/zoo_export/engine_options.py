@@ -50,7 +50,7 @@ class NumbersType(click.ParamType[tuple[int, ...]]):
 
 
 def engine_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Add the options to a command, which gets them as `target` and `options`."""
+    """Add the options to a command that has `target`; it gets them as `options`."""
 
     @functools.wraps(command)
     def with_options(**given: Any) -> R:  # noqa: ANN401  click's
@@ -81,20 +81,19 @@ def _bytes(mebibytes: int | None) -> int | None:
 
 
 _OPTIONS = (
-    click.option("--to", "target", type=TargetType(), default=ONNX, show_default=True,
-                 help="onnx, tensorrt, tensorrt-rtx, or a plugin's."),
-    click.option("--sm", type=NumbersType(), default=(),
-                 help="GPUs that an RTX engine is for. Default 80,86,89,120."),
-    click.option("--profiles", type=NumbersType(), default=(),
-                 help="Largest batch of each of several profiles, as 1,8; the last is --batch's."),
+    click.option("--sm", type=NumbersType(), default=(), metavar="N,...",
+                 help="RTX engine: GPUs that it is for. Default 80,86,89,120."),
+    click.option("--profiles", type=NumbersType(), default=(), metavar="N,...",
+                 help="Engine: largest batch of each of several profiles; the last is --batch's."),
     click.option("--workspace", type=click.IntRange(min=1), metavar="MIB",
-                 help="Most scratch memory of an engine."),
+                 help="Engine: most scratch memory."),
     click.option("--timing-cache", type=click.Path(path_type=Path, dir_okay=False),
-                 help="Of TensorRT, in place of the one in the cache folder."),
+                 help="TensorRT engine: in place of the one in the cache folder."),
     click.option("--version-compatible", is_flag=True,
-                 help="Newer versions of TensorRT take the engine too."),
+                 help="TensorRT engine: newer versions take it too."),
     click.option("--hardware-compatible", type=click.Choice(get_args(HardwareCompatibility)),
-                 default="none", help="Other GPUs take TensorRT's engine too."),
-    click.option("--refit", is_flag=True, help="The engine's weights can be replaced."),
-    click.option("--tf32", is_flag=True, help="An engine may round float32 factors to 11 bits."),
+                 default="none", help="TensorRT engine: other GPUs take it too."),
+    click.option("--refit", is_flag=True, help="Engine: its weights can be replaced."),
+    click.option("--tf32", is_flag=True,
+                 help="Engine: may round float32 factors to 11 bits."),
 )  # fmt: skip

@@ -95,7 +95,7 @@ def read(path: Path) -> ir.Model:
         OptionError: It is no ONNX file, or not a whole one.
     """
     import onnx_ir as ir
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
     from onnx_ir.passes import common
 
     try:

@@ -34,9 +34,9 @@ class Range:
 
     def __post_init__(self) -> None:
         if not 0 < self.min <= self.typical <= self.max:
-            raise ValueError(f"A range needs 0 < min <= typical <= max, got {self}.")
+            raise ValueError("A range needs 0 < min <= typical <= max.")
         if any(size % self.multiple for size in (self.min, self.typical, self.max)):
-            raise ValueError(f"A range has a size that is no multiple, got {self}.")
+            raise ValueError(f"Every size must be a multiple of {self.multiple}.")
 
     @property
     def fixed(self) -> bool:

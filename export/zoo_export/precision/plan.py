@@ -105,7 +105,7 @@ def _keep_scopes(
     for pattern in patterns:
         inside = [node for node in nodes if in_module(scopes.get(_name(node), ""), pattern)]
         if not inside:
-            modules = ", ".join(sorted({s.partition(".")[0] for s in scopes.values()}))
+            modules = ", ".join(sorted({s.partition(".")[0] for s in scopes.values()} - {""}))
             raise OptionError(
                 f"No operator comes from a module {pattern!r}. The modules are {modules} and "
                 "their parts; a star stands for anything."
