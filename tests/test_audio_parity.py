@@ -18,12 +18,11 @@ from tests.audio_reference import (
     reference,
     their_config,
 )
+from tests.full_size import assert_covers, dropped, shapes
 from tests.reference import FLOAT64, relative_error, tolerance
 from tests.tiny_rows import tiny_row
 from zoo.errors import KeyMapError
-from zoo.keys import make_plan
 from zoo.loading import random_module
-from zoo.nn.meta import on_meta
 from zoo.registry import default_registry
 from zoo.spec import ModelSpec
 
@@ -123,15 +122,12 @@ def test_whispers_mask_leaves_silence_out_of_the_mean_but_not_out_of_attention(
 def test_the_key_map_covers_the_full_size_network(row: ModelSpec) -> None:
     with torch.device("meta"):
         model = KINDS.get(row.family.name, OTHERS)[1](their_config(row))
-    with on_meta():
-        ours = row.config.build()
+    header = shapes(model.state_dict())
 
-    header = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in ours.state_dict().items()}
-    plan = make_plan(row.family.keymaps, header, wanted)
+    plan = assert_covers(row, header)
 
-    dropped = {name for name, _ in plan.dropped}
-    assert dropped == {n for n in header if n == "masked_spec_embed" or n.startswith("decoder.")}
+    others = {n for n in header if n == "masked_spec_embed" or n.startswith("decoder.")}
+    assert dropped(plan) == others
 
 
 # Traps

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import zoo
+from tests.full_size import assert_covers, dropped, shapes
 from tests.reference import FLOAT32, images, make_live, relative_error, tolerance
 from tests.tiny_rows import tiny_row
 from zoo.encoder import Encoder
 from zoo.errors import InputError
-from zoo.keys import make_plan
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.runtime.onnx import OnnxBackend
 from zoo.spec import ImagePreprocess, ModelSpec
@@ -190,15 +190,10 @@ def test_diffusers_tensors_at_full_size_are_covered_both_ways(row: ModelSpec) ->
     assert isinstance(row.config, AutoencoderConfig)
     with torch.device("meta"):
         reference = diffusers_vae(row.config)
-        wanted = {name: tuple(t.shape) for name, t in row.config.build().state_dict().items()}
-    header = {name: tuple(tensor.shape) for name, tensor in reference.state_dict().items()}
 
-    plan = make_plan(row.family.keymaps, header, wanted)
+    plan = assert_covers(row, shapes(reference.state_dict()))
 
-    assert {target for step in plan.assignments for target in step.targets} == set(wanted)
-    used = {source for step in plan.assignments for source in step.sources}
-    assert used | {name for name, _ in plan.dropped} == set(header)
-    assert all(name.startswith(("decoder.", "post_quant_conv.")) for name, _ in plan.dropped)
+    assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in dropped(plan))
     assert row.params == row.config.params
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.bert_references import kind, reference, reference_config, save
+from tests.full_size import assert_covers, dropped, shapes
 from zoo.errors import KeyMapError
-from zoo.keys import Shape, make_plan
+from zoo.keys import Shape
 from zoo.spec import ModelSpec, TextPreprocess
 from zoo.weights import open_checkpoint
 from zoo_text.configs import BertConfig
@@ -53,14 +54,7 @@ def reference_header(name: str, body: BertConfig, headed: bool) -> dict[str, Sha
     classes = kind(name)
     with torch.device("meta"):
         model = (classes.headed if headed else classes.bare)(reference_config(name, body))
-    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-
-
-@cache
-def our_shapes(config: BertConfig) -> dict[str, Shape]:
-    with torch.device("meta"):
-        module = config.build()
-    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    return shapes(model.state_dict())
 
 
 def header_of(row: ModelSpec, *, headed: bool) -> dict[str, Shape]:
@@ -69,16 +63,9 @@ def header_of(row: ModelSpec, *, headed: bool) -> dict[str, Shape]:
 
 
 def assert_covers_exactly(row: ModelSpec, header: dict[str, Shape]) -> None:
-    needed = our_shapes(config_of(row))
+    plan = assert_covers(row, header)
 
-    plan = make_plan(row.family.keymaps, header, needed)
-
-    targets = [target for assignment in plan.assignments for target in assignment.targets]
-    assert sorted(targets) == sorted(needed)
-    used = {source for assignment in plan.assignments for source in assignment.sources}
-    dropped = {key for key, _ in plan.dropped}
-    assert used | dropped == set(header)
-    assert not [key for key in dropped if ".layer." in key or "_embeddings" in key]
+    assert not [key for key in dropped(plan) if ".layer." in key or "_embeddings" in key]
 
 
 @pytest.mark.parametrize("headed", [False, True], ids=["bare", "headed"])
@@ -193,7 +180,7 @@ def test_supervised_simcse_cannot_be_made_of_a_file_without_pooler() -> None:
     row = ROWS["simcse-sup-roberta-base"]
 
     with pytest.raises(KeyMapError, match=r"Nothing in the file fills 'pooler\.(weight|bias)'"):
-        make_plan(row.family.keymaps, header_of(row, headed=True), our_shapes(config_of(row)))
+        assert_covers(row, header_of(row, headed=True))
 
 
 @pytest.mark.parametrize("name", ["bert-base-cased", "mbert-base-cased", "distilbert-base-cased"])

@@ -15,6 +15,7 @@ from PIL import Image
 
 import zoo
 from tests.clip_reference import tiny_pair, transformers_config
+from tests.full_size import Shapes, shapes
 from zoo.keys import KeyMap, make_plan
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.spec import ModelSpec
@@ -41,16 +42,10 @@ MODELS = {
 SHAPES = ("clip-b32", "clip-b16", "clip-l14", "clip-l14-336", "openclip-h14", "openclip-bigg14")
 every_model = pytest.mark.parametrize("name", MODELS)
 
-Shapes = dict[str, tuple[int, ...]]
-
 
 def towers(name: str) -> tuple[ModelSpec, ModelSpec]:
     image, text = zoo.resolve(name)
     return image, text
-
-
-def shapes(state: dict[str, torch.Tensor]) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
 def assert_covered(name: str, header: Shapes, layout: str) -> None:

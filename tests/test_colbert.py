@@ -22,12 +22,12 @@ from tests.colbert_reference import (
     expected,
     save,
 )
+from tests.full_size import assert_covers, dropped
 from tests.reference import FLOAT32, FLOAT64, relative_error
 from tests.test_bert_rows import reference_header
 from tests.tiny_rows import tiny_row
 from zoo.encoder import Encoder
 from zoo.errors import FormatError, InputError, OptionError, UnsupportedCheckpointError
-from zoo.keys import make_plan
 from zoo.preprocess import Array
 from zoo.spec import TextPreprocess
 from zoo_text.configs import BertConfig
@@ -232,15 +232,10 @@ def test_a_file_of_full_size_is_covered_exactly(row: zoo.spec.ModelSpec) -> None
         **{f"bert.{key}": shape for key, shape in reference_header("bert", body, False).items()},
         "bert.embeddings.position_ids": (1, 512),
     }
-    with torch.device("meta"):
-        module = row.config.build()
-    needed = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 
-    plan = make_plan(row.family.keymaps, header, needed)
+    plan = assert_covers(row, header)
 
-    targets = [target for assignment in plan.assignments for target in assignment.targets]
-    assert sorted(targets) == sorted(needed)
-    assert {key for key, _ in plan.dropped} == {
+    assert dropped(plan) == {
         "bert.pooler.dense.weight", "bert.pooler.dense.bias", "bert.embeddings.position_ids",
     }  # fmt: skip
 

@@ -18,9 +18,9 @@ from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.dinov3_vit import modeling_dinov3_vit
 
 import zoo
+from tests.full_size import assert_covers, shapes
 from tests.reference import FLOAT64, make_live, relative_error
 from tests.swin_reference import save
-from tests.test_vit_coverage import assert_covers, shapes
 from tests.vit_reference import assert_same, blocks_of, load, noise, record
 from zoo.encoder import Encoder
 from zoo.errors import UnsupportedCheckpointError

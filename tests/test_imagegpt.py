@@ -16,11 +16,11 @@ from transformers import ImageGPTConfig, ImageGPTForCausalImageModeling, ImageGP
 from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTImageProcessorPil
 
 import zoo
+from tests.full_size import assert_covers, shapes
 from tests.reference import FLOAT32, make_live, relative_error, tolerance
 from tests.tiny_rows import tiny_row
 from zoo.encoder import Encoder
 from zoo.errors import FormatError, InputError, RepoNotFoundError
-from zoo.keys import make_plan
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.runtime.onnx import OnnxBackend
 from zoo.spec import ImagePreprocess, ModelSpec
@@ -287,16 +287,9 @@ def test_transformers_tensors_at_full_size_are_covered_both_ways(row: ModelSpec)
     config = config_of(row)
     with torch.device("meta"):
         reference = ImageGPTForCausalImageModeling(transformers_config(config, 2 * config.depth))
-        wanted = {name: tuple(t.shape) for name, t in config.build().state_dict().items()}
-    header = {name: tuple(tensor.shape) for name, tensor in reference.state_dict().items()}
-    header[f"{PALETTE}clusters"] = (512, 3)
+    header = {**shapes(reference.state_dict()), f"{PALETTE}clusters": (512, 3)}
 
-    plan = make_plan(row.family.keymaps, header, wanted)
-
-    assert plan.keymap.name == f"transformers, {config.depth} blocks"
-    assert {target for step in plan.assignments for target in step.targets} == set(wanted)
-    used = {source for step in plan.assignments for source in step.sources}
-    assert used | {name for name, _ in plan.dropped} == set(header)
+    assert_covers(row, header, f"transformers, {config.depth} blocks")
     assert row.params == config.params
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 import zoo
+from tests.full_size import shapes
 from tests.reference import FLOAT64, images, relative_error, tolerance
 from tests.siglip_reference import (
     CONTEXT,
@@ -32,7 +33,6 @@ from tests.siglip_reference import (
     transformers_config,
     transformers_model,
 )
-from tests.test_clip_catalogue import shapes
 from zoo.encoder import Encoder
 from zoo.errors import UnsupportedCheckpointError
 from zoo.joint import JointEncoder

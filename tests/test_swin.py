@@ -19,6 +19,7 @@ from torchvision import transforms
 from transformers.core_model_loading import revert_weight_conversion
 
 import zoo
+from tests.full_size import assert_covers, shapes
 from tests.reference import FLOAT32, FLOAT64, make_live, relative_error, tolerance
 from tests.swin_reference import (
     DOUBLE,
@@ -36,7 +37,6 @@ from tests.swin_reference import (
 from tests.tiny_rows import tiny_row
 from zoo.encoder import Encoder
 from zoo.errors import FormatError, InputError, KeyMapError, UnsupportedCheckpointError
-from zoo.keys import make_plan
 from zoo.loading import random_module
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.runtime.onnx import OnnxBackend
@@ -264,20 +264,6 @@ def test_gradients_flow_into_every_parameter() -> None:
 
 
 # Full size
-
-
-def shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
-
-
-def assert_covers(row: ModelSpec, header: dict[str, tuple[int, ...]], layout: str) -> None:
-    with torch.device("meta"):
-        wanted = shapes(row.config.build().state_dict())
-    plan = make_plan(row.family.keymaps, header, wanted)
-    assert plan.keymap.name == layout
-    assert {target for step in plan.assignments for target in step.targets} == set(wanted)
-    used = {source for step in plan.assignments for source in step.sources}
-    assert used | {name for name, _ in plan.dropped} == set(header)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import VJEPA2Config, VJEPA2Model, VJEPA2VideoProcessor
 
+from tests.full_size import assert_covers, dropped, shapes
 from tests.reference import FLOAT64, make_live, relative_error, tolerance
 from tests.tiny_rows import tiny_row
 from zoo import samples
 from zoo.cli import main
 from zoo.encoder import Encoder
 from zoo.errors import InputError, OptionError
-from zoo.keys import make_plan
 from zoo.loading import load_module, load_row
-from zoo.nn.meta import on_meta
 from zoo.preprocess import Ask, preprocessor_for
 from zoo.preprocess.video import VideoPreprocessor, chosen
 from zoo.registry import default_registry
@@ -96,14 +95,11 @@ def test_tokens_equal_the_reference(
 def test_the_key_map_covers_the_full_size_network(row: ModelSpec) -> None:
     with torch.device("meta"):
         theirs = VJEPA2Model(their_config(row))
-    with on_meta():
-        ours = row.config.build()
+    header = shapes(theirs.state_dict())
 
-    header = {name: tuple(tensor.shape) for name, tensor in theirs.state_dict().items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in ours.state_dict().items()}
-    plan = make_plan(row.family.keymaps, header, wanted)
+    plan = assert_covers(row, header)
 
-    assert {name for name, _ in plan.dropped} == {n for n in header if n.startswith("predictor.")}
+    assert dropped(plan) == {name for name in header if name.startswith("predictor.")}
 
 
 # Traps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import torch
 import transformers
 from transformers.core_model_loading import revert_weight_conversion
 
+from tests.full_size import assert_covers, shapes
 from tests.vit_reference import transformers_config
-from zoo.keys import make_plan
 from zoo.spec import ModelSpec
 from zoo_vision.families import deit, dino, dinov2, ijepa, mae, moco_v3, vit
 from zoo_vision.vit_config import ViTConfig
@@ -38,29 +37,10 @@ CLASSES: dict[str, Any] = {
     "ijepa": transformers.IJepaModel,
 }
 
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-def shapes(state: Mapping[str, torch.Tensor]) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
-
 
 def config_of(row: ModelSpec) -> ViTConfig:
     assert isinstance(row.config, ViTConfig)
     return row.config
-
-
-def assert_covers(row: ModelSpec, header: Shapes, layout: str) -> None:
-    with torch.device("meta"):
-        wanted = shapes(row.config.build().state_dict())
-
-    plan = make_plan(row.family.keymaps, header, wanted)
-
-    assert plan.keymap.name == layout
-    assert {target for step in plan.assignments for target in step.targets} == set(wanted)
-    used = {source for step in plan.assignments for source in step.sources}
-    assert used | {name for name, _ in plan.dropped} == set(header)
-    assert all(why for _, why in plan.dropped)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
