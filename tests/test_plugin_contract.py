@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +165,18 @@ def test_a_call_that_does_not_come_back_is_left_behind() -> None:
 
     assert isinstance(outcome.error, TimeoutError)
     assert str(outcome.error) == "it was not done after 0.1 s"
+
+
+def test_calls_at_one_time_leave_stdout_as_it_was() -> None:
+    before = sys.stdout
+    first = threading.Thread(target=lambda: guarded(lambda: time.sleep(0.4), seconds=5))
+
+    first.start()
+    time.sleep(0.2)
+    guarded(lambda: time.sleep(0.4), seconds=5)  # would begin before the first ends, and end after
+    first.join(10)
+
+    assert sys.stdout is before
 
 
 def test_logging_is_put_back() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from zoo.hookspecs import Namespace
 from zoo.sources import PICKLES, SAFETENSORS
 from zoo.spec import Family, Modality, ModelSpec, Space, TensorSpec, WeightsSpec
 
+MOST = 100_000  # rows that one plugin may bring; a generator may have no end
 # What is read of every row to list, sort and filter it.
 _FIELDS: Mapping[str, type] = MappingProxyType(
     {
@@ -90,7 +92,10 @@ def places_of(hook: str, found: object) -> Mapping[str, str]:
 def _several(hook: str, found: object, of: str) -> tuple[Any, ...]:
     if not isinstance(found, Iterable) or isinstance(found, str | Mapping):
         raise TypeError(f"{hook} returned {type(found).__name__}, not a list of {of}")
-    return tuple(found)
+    several = tuple(islice(found, MOST + 1))
+    if len(several) > MOST:
+        raise ValueError(f"{hook} returned more than {MOST:,} of {of}")
+    return several
 
 
 def _check_row(row: ModelSpec) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STDOUT, STDERR = 1, 2  # file descriptors
+_ONE = threading.Lock()  # stdout, folder and variables are put back by one call at a time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,8 +54,22 @@ def guarded(call: Callable[[], Any], *, seconds: float) -> Outcome:
         call: What may raise anything, SystemExit included, or never return.
         seconds: How long to wait.
     """
+    with _ONE:
+        return _guarded(call, seconds)
+
+
+def is_guarded() -> bool:
+    """Return whether this is the thread of a guarded call."""
+    return isinstance(threading.current_thread(), _Stranger)
+
+
+class _Stranger(threading.Thread):
+    """Runs a guarded call."""
+
+
+def _guarded(call: Callable[[], Any], seconds: float) -> Outcome:
     result = Outcome()
-    thread = threading.Thread(target=_run, args=(call, result), daemon=True)
+    thread = _Stranger(target=_run, args=(call, result), daemon=True)
     modules, threads = set(sys.modules), {thread, *threading.enumerate()}
     start = time.perf_counter()
     printed = _Kept()

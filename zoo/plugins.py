@@ -21,7 +21,7 @@ import pluggy
 from zoo import hookspecs
 from zoo.contract import namespaces_of, places_of, rows_of
 from zoo.errors import PluginError, ZooError
-from zoo.guarded import guarded
+from zoo.guarded import guarded, is_guarded
 from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
 
@@ -129,7 +129,15 @@ def discover(points: Iterable[EntryPoint] | None = None, limit: str | None = Non
         points: Entry points to look at; by default those of the group `zoo`.
         limit: Comma-separated distributions or entry points to load, and no other; empty loads
             none. By default the variable ZOO_PLUGINS, or all.
+
+    Raises:
+        PluginError: A plugin asks for it while it is itself being loaded.
     """
+    if is_guarded():
+        raise PluginError(
+            "a plugin cannot ask for the zoo's models while plugins are loaded; import the row "
+            "from the module where it stands"
+        )
     if points is None:
         points = _installed()
     if limit is None:
