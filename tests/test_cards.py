@@ -243,6 +243,7 @@ def test_an_example_is_of_the_way_in_which_a_row_is_used() -> None:
     assert "encoder.fit(" in example("tfidf")
     assert 'zoo.load("clip-b16")' in example("clip-b16-text")
     assert "zoo export" not in example("sift")
+    assert "--out dist/b\n" in example_of(replace(MINILM, name="hf:a/b"))
 
 
 def test_a_checkpoint_of_a_later_paper_cites_it_too() -> None:
@@ -260,6 +261,23 @@ def test_a_citation_names_authors_and_has_keys_of_its_own(row: ModelSpec) -> Non
 
     assert len(set(keys)) == len(keys) == text.count("  author = {") == 1 + len(row.papers)
     assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [("dinov2-b14", "14 pixels"), ("wav2vec2-base", "20 ms"), ("whisper-tiny", "20 ms"),
+     ("bert-base-uncased", "")],
+)  # fmt: skip
+def test_a_stride_has_the_unit_of_what_is_encoded(name: str, stride: str) -> None:
+    assert card_of(default_registry().row(name), NOTHING, RowResults()).stride == stride
+
+
+def test_an_architecture_is_what_is_on() -> None:
+    words = dict(card_of(DINO, NOTHING, RowResults()).architecture)
+
+    assert words["image_size"] == "518, 518"
+    assert words["layer_scale"] == "yes"
+    assert {"swiglu", "registers", "projection", "type"} & set(words) == set()
 
 
 def test_the_index_leads_to_every_card() -> None:

@@ -12,7 +12,7 @@ from zoo.cards.hub import front_matter
 from zoo.cards.measured import Measured
 from zoo.cards.results import Latency, RowResults
 from zoo.describe import preparation_of, row_to_dict
-from zoo.spec import ModelSpec, Paper
+from zoo.spec import AudioPreprocess, ModelSpec, Paper
 
 # How tokens become one vector; any other way is named as the config names it.
 POOLING: Mapping[str, str] = {
@@ -63,6 +63,17 @@ class ModelCard:
         row = self.row
         how = POOLING.get(row.pooling, row.pooling)
         return f"{row.dim:,} wide: {how}{', of unit norm' if row.normalize else ''}"
+
+    @property
+    def stride(self) -> str:
+        """From one token to the next; nothing where tokens are in no grid."""
+        stride, recipe = getattr(self.row.config, "stride", None), self.row.preprocess
+        if not isinstance(stride, int) or stride < 2:
+            return ""
+        if isinstance(recipe, AudioPreprocess):
+            samples = stride * (recipe.hop if recipe.features == "log_mel" else 1)
+            return f"{1000 * samples / recipe.rate:g} ms"
+        return f"{stride} pixels"
 
     @property
     def architecture(self) -> list[tuple[str, str]]:

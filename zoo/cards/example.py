@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from zoo.spec import ModelSpec, TextPreprocess
@@ -21,12 +22,13 @@ def example_of(row: ModelSpec) -> str:
 
 
 def _lines(row: ModelSpec) -> Iterator[str]:
+    name = re.split("[/:#]", row.name.rstrip("/"))[-1]  # of a folder or a repository its last part
     yield f'encoder = zoo.load("{row.name}")'
     if getattr(row.config, "fitted", True) is False:
         yield f"encoder.fit(my_{row.modality}s)  # as many as there are, once"
-        yield f'encoder.save("my-{row.name}")  # zoo.load("my-{row.name}") from then on'
+        yield f'encoder.save("my-{name}")  # zoo.load("my-{name}") from then on'
     roles = row.preprocess.roles if isinstance(row.preprocess, TextPreprocess) else {}
-    if {"query", "document"} <= set(roles):
+    if roles.get("query") != roles.get("document"):
         shape = f"(n, {row.dim}) a text" if row.pooling == "none" else f"(n, {row.dim})"
         yield f"queries = encoder.encode_query({QUERIES})"
         yield f"documents = encoder.encode_document({DOCUMENTS})  # {shape}"
@@ -40,5 +42,5 @@ def _lines(row: ModelSpec) -> Iterator[str]:
         yield 'print(space.classify("photo.jpg", ["a dog", "a cat"]))'
     if row.export == "torch":
         yield ""
-        yield f"# zoo export {row.name} --out dist/{row.name}"
-        yield f'encoder = zoo.open("dist/{row.name}")  # the same, without torch'
+        yield f"# zoo export {row.name} --out dist/{name}"
+        yield f'encoder = zoo.open("dist/{name}")  # the same, without torch'

@@ -24,10 +24,8 @@ def markdown(card: ModelCard) -> str:
     from huggingface_hub import ModelCard as HubCard
     from huggingface_hub import ModelCardData
 
-    stride = getattr(card.row.config, "stride", None)
     body = _environment().get_template("card.md.jinja").render(
         card=card,
-        stride=stride if isinstance(stride, int) and stride > 1 else None,
         weights=_weights(card.row.weights),
         shapes=_shapes,
         versions=_versions,
