@@ -17,6 +17,7 @@ from zoo.cli import cli
 
 HERE = Path(__file__).parent.parent
 README = (HERE / "README.md").read_text()
+PARITY = (HERE / "docs" / "parity.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -48,8 +49,18 @@ def test_it_names_every_family() -> None:
     assert set(re.findall(r"`([\w.-]+)`", table)) == {row.family.name for row in zoo.list()}
 
 
-def test_it_counts_the_families() -> None:
-    assert f"of {len({row.family.name for row in zoo.list()})} families" in README
+def test_it_counts_what_is_here() -> None:
+    families = {row.family.name for row in zoo.list()}
+    assert f"{len(zoo.list())} checkpoints of {len(families)} families" in README
+
+
+def test_it_counts_the_injected_bugs() -> None:
+    total = re.search(r"^\| all \| (\d+) \| (\d+) .* (\d+) / \d+ \|$", PARITY, flags=re.MULTILINE)
+    assert total is not None
+    pairs, refused, seen_by_cosine = map(int, total.groups())
+    assert refused == pairs
+    assert f"refuses all of {pairs} injected bugs" in README
+    assert f"lets {pairs - seen_by_cosine} of them pass" in README
 
 
 def test_its_links_lead_somewhere() -> None:
