@@ -97,7 +97,7 @@ def build(spec: ModelSpec) -> nn.Module:
             raise
         raise PluginError(
             f"The network of {spec.name!r}, which {' and '.join(sorted(guests))} brings, cannot be "
-            f"built: {explain(error)}. Update it; `zoo plugins validate` says what else is wrong."
+            f"built: {explain(error)}. Update or uninstall it."
         ) from error
 
 
