@@ -243,6 +243,7 @@ def test_an_example_is_of_the_way_in_which_a_row_is_used() -> None:
     assert "encoder.fit(" in example("tfidf")
     assert 'zoo.load("clip-b16")' in example("clip-b16-text")
     assert "zoo export" not in example("sift")
+    assert 'weights="my-file")' in example("moco-v3-s16")
     assert "--out dist/b\n" in example_of(replace(MINILM, name="hf:a/b"))
 
 

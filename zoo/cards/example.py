@@ -23,7 +23,10 @@ def example_of(row: ModelSpec) -> str:
 
 def _lines(row: ModelSpec) -> Iterator[str]:
     name = re.split("[/:#]", row.name.rstrip("/"))[-1]  # of a folder or a repository its last part
-    yield f'encoder = zoo.load("{row.name}")'
+    # What no repository holds is fetched by the reader.
+    file = "my-file" if row.params and row.weights.source == "none" else ""
+    argument, option = (f', weights="{file}"', f" --weights {file}") if file else ("", "")
+    yield f'encoder = zoo.load("{row.name}"{argument})'
     if getattr(row.config, "fitted", True) is False:
         yield f"encoder.fit(my_{row.modality}s)  # as many as there are, once"
         yield f'encoder.save("my-{name}")  # zoo.load("my-{name}") from then on'
@@ -42,5 +45,5 @@ def _lines(row: ModelSpec) -> Iterator[str]:
         yield 'print(space.classify("photo.jpg", ["a dog", "a cat"]))'
     if row.export == "torch":
         yield ""
-        yield f"# zoo export {row.name} --out dist/{name}"
+        yield f"# zoo export {row.name}{option} --out dist/{name}"
         yield f'encoder = zoo.open("dist/{name}")  # the same, without torch'
