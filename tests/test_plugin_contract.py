@@ -19,7 +19,7 @@ from zoo.errors import AmbiguousNameError, PluginError
 from zoo.guarded import guarded
 from zoo.plugins import Plugin
 from zoo.registry import Registry
-from zoo.spec import ModelSpec
+from zoo.spec import ModelSpec, WeightsSpec
 
 
 class Space:
@@ -149,6 +149,14 @@ def test_two_entry_points_of_one_distribution_do_not_clash() -> None:
     plugins = [guest("one", targets={"a": "os:sep"}), guest("one", targets={"a": "os:sep"})]
 
     assert doors.owner(plugins, "targets", "a") is plugins[0]
+
+
+def test_a_bare_repository_is_our_row_where_we_have_one() -> None:
+    weights = WeightsSpec(source="hf:org/repo")
+    rows = {"acme": toy("theirs", weights=weights), "encoder-zoo": toy("ours", weights=weights)}
+    registry = Registry([guest(name, rows=(row,)) for name, row in rows.items()])
+
+    assert registry.find("org/repo") is rows["encoder-zoo"]
 
 
 def test_a_row_that_clashes_leaves_no_name_behind() -> None:

@@ -43,7 +43,7 @@ PLUGINS = {
     "guest-checked": hook("zoo_checkpoint", "3"),
     "guest-knows": hook("zoo_checkpoint", "[row('guest-known')]", ROW),
     "guest-network": models("guest-network").replace("torch.nn.Identity()", "1 / 0"),
-    "guest-nothing": "def zoo_models(): return []",
+    "guest-tower": models("clip-b16-image"),
     "guest-moves": "import os; os.chdir('/')" + models("guest-moves"),
     "guest-variables": "import os; os.environ['ZOO_PLUGIN_SECONDS'] = 'x'" + models("guest-env"),
     "guest-hush": "import warnings; warnings.simplefilter('ignore')" + models("guest-hush"),
@@ -163,6 +163,15 @@ def test_a_network_that_cannot_be_built_names_its_plugin(site: Path, tmp_path: P
     assert ran.code == 1
     assert "'guest-network', which guest-network brings, cannot be built: ZeroDivision" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_tower_whose_name_another_claims_is_still_its_spaces(site: Path) -> None:
+    plugins = "multimodal, guest-tower"
+    space = zoo(site, "info", "--json", "clip-b16", plugins=plugins)
+    tower = zoo(site, "info", "clip-b16-image", plugins=plugins)
+
+    assert json.loads(space.out)["towers"]["image"]["family"]["name"] == "clip"
+    assert "claimed by encoder-zoo, guest-tower" in tower.err
 
 
 # Process and output

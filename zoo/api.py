@@ -99,12 +99,7 @@ def resolve(name: str | Path, registry: Registry | None = None) -> tuple[ModelSp
     prefix, colon, rest = name.partition(":")
     if colon:
         return _from_namespace(registry, prefix, rest)
-    value = registry.find(name)
-    if isinstance(value, ModelSpec):
-        return (value,)
-    owner = name.partition("@")[2]
-    suffix = f"@{owner}" if owner else ""
-    return tuple(registry.row(tower + suffix) for tower in value.towers.values())
+    return registry.rows(name)
 
 
 def load(

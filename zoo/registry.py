@@ -156,6 +156,25 @@ class Registry:
             UnknownModelError: Nothing has that name; the text offers near matches.
             AmbiguousNameError: Several distributions have it.
         """
+        return self._find(name).value
+
+    def rows(self, name: str) -> tuple[ModelSpec, ...]:
+        """Return the row of that name, or the towers of the space; errors as for `find`.
+
+        A tower is that of the space's own distribution, whoever else has its name.
+        """
+        claim = self._find(name)
+        if isinstance(claim.value, ModelSpec):
+            return (claim.value,)
+        return tuple(self._tower(each, claim.distribution) for each in claim.value.towers.values())
+
+    def _tower(self, name: str, distribution: str) -> ModelSpec:
+        for claim in self._names.get(name, []):
+            if claim.distribution == distribution and isinstance(claim.value, ModelSpec):
+                return claim.value
+        return self.row(name)
+
+    def _find(self, name: str) -> Claim:
         plain, _, distribution = name.partition("@")
         claims = self._names.get(plain, [])
         if distribution:
@@ -170,7 +189,7 @@ class Registry:
             raise AmbiguousNameError(
                 f"{plain!r} is claimed by {', '.join(owners)}. Ask for {ways}."
             )
-        return claims[0].value
+        return claims[0]
 
     def row(self, name: str) -> ModelSpec:
         """Return the row of that name.
@@ -236,7 +255,7 @@ class Registry:
         repo = name.removeprefix("hf:")
         if "/" not in repo:
             return []
-        for claim in self._rows:
+        for claim in sorted(self._rows, key=lambda claim: claim.distribution != doors.OWN):
             row = claim.value
             if isinstance(row, ModelSpec) and row.weights.repo == repo:
                 return [claim if row.space is None else replace(claim, value=row.space)]
