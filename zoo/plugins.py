@@ -202,6 +202,8 @@ def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
         plugin = cast(Plugin, outcome.value)
     else:
         plugin.error = explain(outcome.error)
+        if isinstance(outcome.error, TimeoutError):
+            plugin.error += f"; {PATIENCE} gives it longer"
         warnings.warn(
             f"Skipped plugin {point.name!r} of {plugin.maker} ({point.value}): {plugin.error}. "
             f"{ADVICE.format(distribution)}",
