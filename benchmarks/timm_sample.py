@@ -83,7 +83,7 @@ def run(name: str, largest: float) -> dict[str, Any]:
             timeout=LIMIT,
         )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        error = (done.stderr.strip().splitlines() or [""])[-1]
+        error = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
     except subprocess.TimeoutExpired as late:
         lines, error = [], f"not done after {late.timeout:.0f} s"
     facts = {key: value for line in lines for key, value in line.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,8 @@ from tests.reference import FLOAT64, relative_error
 from zoo.nn.attention import SelfAttention
 from zoo.nn.live import make_live
 from zoo.nn.rotary import Rope, rotate
-from zoo_export.attention import PlainAttention, plain_attention
+from zoo_export.attention import PlainAttention, PlainCalls, attention, plain_attention
+from zoo_export.onnx import quiet
 
 BATCH, TOKENS, WIDTH, HEADS = 6, 5, 16, 2
 
@@ -115,3 +118,49 @@ def test_the_first_tokens_alone_have_their_scores_and_turns() -> None:
     with plain_attention(holder := nn.Sequential(attention)):
         found = holder[0].first_tokens(x, 2, mask, rope)  # type: ignore[operator]  # a method
     assert relative_error(found, expected) <= FLOAT64
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": 0.3},
+        {"is_causal": True},
+        {"attn_mask": noise(TOKENS, TOKENS)},
+        {"attn_mask": noise(TOKENS, TOKENS) < 1},
+    ],
+    ids=lambda options: " ".join(options),
+)
+@pytest.mark.parametrize("axes", [(3,), (2, 3), (2, 3, 2)])
+def test_attention_of_other_libraries_is_written_out(
+    options: dict[str, Any], axes: tuple[int, ...]
+) -> None:
+    q, k, v = (noise(*axes, TOKENS, 4) * number for number in (1, 2, 3))
+
+    found = attention(q, k, v, **options)
+
+    wanted = nn.functional.scaled_dot_product_attention(q, k, v, **options)
+    assert relative_error(found, wanted) <= FLOAT64
+
+
+def test_heads_may_share_keys_and_values() -> None:
+    q, k, v = noise(2, 6, TOKENS, 4), noise(2, 3, TOKENS, 4) * 2, noise(2, 3, TOKENS, 4) * 3
+
+    found = attention(q, k, v, enable_gqa=True)
+
+    wanted = nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    assert relative_error(found, wanted) <= FLOAT64
+
+
+def test_attention_over_five_axes_can_be_traced() -> None:
+    class Windows(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.scaled_dot_product_attention(x, 2 * x, x)
+
+    with quiet(), PlainCalls(), torch.no_grad():
+        program = torch.onnx.export(
+            Windows().eval(), (torch.randn(2, 3, 2, 5, 4),), dynamo=True, verbose=False
+        )
+
+    assert program is not None
+    assert "Softmax" in {node.op_type for node in program.model.graph}

@@ -5,12 +5,14 @@ The module itself is left as it is: it is the oracle that the graph is proven ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from zoo.nn.attention import SelfAttention
 from zoo.nn.rotary import Rope, rotate
@@ -114,3 +116,48 @@ def plain_attention(module: nn.Module) -> Iterator[dict[str, SelfAttention]]:
     finally:
         for parent, name, child in places:
             setattr(parent, name, child)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """(..., M, E), (..., N, E), (..., N, F) -> (..., M, F), as torch's function of that name.
+
+    Another library's networks call that one. The exporter's form takes four axes and no others,
+    and looks for rows without any key.
+    """
+    if enable_gqa:
+        each = query.shape[-3] // key.shape[-3]
+        key, value = (x.repeat_interleave(each, dim=-3) for x in (key, value))
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = (query * scale) @ key.transpose(-2, -1)  # (..., M, N)
+    lowest = scores.new_full((), torch.finfo(scores.dtype).min)
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores + torch.where(attn_mask, scores.new_zeros(()), lowest)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    if is_causal:
+        scores = scores + lowest.expand(scores.shape[-2:]).triu(1)
+    return scores.softmax(dim=-1) @ value
+
+
+class PlainCalls(TorchFunctionMode):
+    """While it is entered, torch's own attention is computed by `attention`, whoever asks."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  whatever the function returns
+        """Call a function of torch's, or `attention` in the place of its own."""
+        chosen = attention if func is F.scaled_dot_product_attention else func
+        return chosen(*args, **(kwargs or {}))

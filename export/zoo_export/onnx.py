@@ -17,7 +17,7 @@ from torch import nn
 from zoo.errors import ExportError
 from zoo.spec import ModelSpec
 from zoo_export import graph
-from zoo_export.attention import plain_attention
+from zoo_export.attention import PlainCalls, plain_attention
 from zoo_export.binding import fixed_axes
 from zoo_export.norms import PlainNorms
 from zoo_export.optimise import optimise
@@ -72,7 +72,14 @@ def export_graph(
     forms = _vectors_alone(module, outputs)
     device = "cpu" if read is None else "meta"
     example = tuple(tensor.to(device) for tensor in example_inputs(row, fixed).values())
-    with quiet(), plain_attention(wrapped) as replaced, PlainNorms(), forms, torch.no_grad():
+    with (
+        quiet(),
+        plain_attention(wrapped) as replaced,
+        PlainCalls(),
+        PlainNorms(),
+        forms,
+        torch.no_grad(),
+    ):
         try:
             program = torch.onnx.export(
                 wrapped,
