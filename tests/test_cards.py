@@ -154,7 +154,7 @@ def test_a_card_has_front_matter_of_the_hub_and_all_sections(row: ModelSpec) -> 
     for title in ("Facts", "What it is good at, and where it misleads", "How it was verified",
                   "Architecture", "Citation"):  # fmt: skip
         assert f"\n## {title}\n" in text
-    assert f'zoo.load("{row.name}")' in text
+    assert f'zoo.load("{row.name}"' in text
     assert f"{row.params:,}" in text
     assert "None" not in text.split("## Architecture")[0]
 
