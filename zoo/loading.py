@@ -221,7 +221,7 @@ def _load_opaque(
     """Return another library's network, filled by the names that it gives its tensors itself."""
     own = getattr(spec.config, "load", None)
     if own is not None:
-        return finish(own().to(device, dtype), device)
+        return finish(own(spec.weights).to(device, dtype), device)
     module = build(spec)
     tensors = {name: checkpoint.tensor(name) for name in checkpoint.header}
     try:

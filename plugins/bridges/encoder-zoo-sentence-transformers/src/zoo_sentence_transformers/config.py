@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from zoo.spec import WeightsSpec
+
 if TYPE_CHECKING:
     from torch import nn
 
-# Where the files of a checkpoint are on this machine; a bundle must not say it.
+# Where the configuration of a checkpoint is on this machine; a bundle must not say it.
 FOLDERS: dict[str, Path] = {}
 
 
@@ -33,9 +35,16 @@ class FolderConfig:
     normalize: bool = False
     pooling: str = "sentence-transformers"
 
-    def load(self) -> nn.Module:
-        """Build the library's modules, which read the folder's weights themselves."""
-        return self.build()
+    def load(self, weights: WeightsSpec) -> nn.Module:
+        """Build the library's modules, which read the weights of a folder themselves.
+
+        Raises:
+            KeyMapError: The folder is of another network.
+        """
+        from zoo_sentence_transformers.files import folder_of
+        from zoo_sentence_transformers.net import FolderNet
+
+        return FolderNet(self, folder_of(weights))
 
     def build(self) -> nn.Module:
         """Build the library's modules."""

@@ -5,25 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
-from zoo.errors import UnsupportedCheckpointError
-from zoo.hookspecs import RepoFiles
-from zoo.spec import BATCH, Dim, Family, ModelSpec, TensorSpec, TextPreprocess, WeightsSpec
-from zoo.weights import open_repo
+from zoo.spec import BATCH, Dim, Family, ModelSpec, TensorSpec, TextPreprocess
+from zoo.weights.repo import Repo
 from zoo_sentence_transformers.config import FOLDERS, FolderConfig
-from zoo_text.modules import MODULES, read_prompts
+from zoo_sentence_transformers.files import folder_with, open_files, places, weights_of
+from zoo_text.modules import read_prompts
 
 FAMILY = Family(
     name="sentence-transformers",
     title="Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+    authors="Reimers, Nils and Gurevych, Iryna",
     arxiv="1908.10084",
     year=2019,
     objective="stated in the repository's model card",
     license="unknown",
     modality="text",
 )
-SIDE = (".json", ".txt", ".model", ".safetensors", ".bin")
 
 
 class SentenceTransformers:
@@ -33,87 +31,69 @@ class SentenceTransformers:
     summary = "any folder or repository of sentence-transformers"
 
     def resolve(self, rest: str) -> tuple[ModelSpec, ...]:
-        """Return the row of a folder, or of `org/repo`.
+        """Return the row of a folder, of `org/repo`, or of a name such as `all-mpnet-base-v2`.
 
         Raises:
-            UnsupportedCheckpointError: It is none, or its tokenizer needs the library itself.
+            UnsupportedCheckpointError: It is none, or does what the bridge does not.
             WeightsError: Files cannot be fetched.
         """
-        local = Path(rest).expanduser().is_dir()
-        files = open_repo(rest if local else f"hf:{rest}")
-        if MODULES not in files.names():
-            raise UnsupportedCheckpointError(f"st:{rest} has no {MODULES}. Try hf:{rest}.")
-        if "tokenizer.json" not in files.names():
-            raise UnsupportedCheckpointError(
-                f"st:{rest} has no tokenizer.json. Save its tokenizer with transformers as one."
-            )
-        folder = Path(rest).expanduser() if local else _fetched(files)
-        return (_row(f"st:{Path(rest).name if local else rest}", files, folder),)
+        files = open_files(rest)
+        local = not files.source.startswith("hf:")
+        name = f"st:{Path(rest).expanduser().resolve().name if local else rest}"
+        modules = places(files, name)
+        return (_row(name, files, modules, folder_with(files, name)),)
 
     def search(self, pattern: str) -> list[str]:
         """Return nothing: any folder or repository may be asked for."""
         return []
 
 
-def _row(name: str, files: RepoFiles, folder: Path) -> ModelSpec:
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize
+def _row(name: str, files: Repo, modules: list[str], folder: Path) -> ModelSpec:
+    from zoo_sentence_transformers.net import facts_of
 
-    model: Any = SentenceTransformer(
-        str(folder), device="cpu", trust_remote_code=False, local_files_only=True
-    )
-    configuration = json.dumps([files.json(n) for n in sorted(files.names()) if n.endswith(".json")
-                                and n != "tokenizer.json"])  # fmt: skip
-    checkpoint = f"{name}@{hashlib.sha256(configuration.encode()).hexdigest()[:16]}"
+    facts = facts_of(folder, name)
+    checkpoint = f"{name}@{_hash(files, modules)}"
     FOLDERS[checkpoint] = folder
-    tokenizer, longest = model.tokenizer, int(model.max_seq_length or 512)
     prompts = read_prompts(files)
     config = FolderConfig(
         checkpoint=checkpoint,
-        dim=int(model.get_embedding_dimension()),
-        vocab=int(model[0].auto_model.config.vocab_size),
-        longest=longest,
-        normalize=isinstance(list(model)[-1], Normalize),
+        dim=facts.dim,
+        vocab=facts.vocab,
+        longest=facts.longest,
+        normalize=facts.normalize,
     )
-    kept = list(model)[:-1] if config.normalize else list(model)
-    shape = (BATCH, Dim(name="length", min=2, typical=min(128, longest), max=longest))
+    length = Dim(name="length", min=1, typical=min(128, facts.longest), max=facts.longest)
     return FAMILY.model(
         name,
         config=config,
-        weights=_weights(files),
+        weights=weights_of(files, modules),
         preprocess=TextPreprocess(
-            max_length=longest,
-            pad_id=int(tokenizer.pad_token_id),
-            clean="lower" if getattr(model[0], "do_lower_case", False) else "none",
+            max_length=facts.longest,
+            pad_id=facts.pad_id,
+            clean="lower" if facts.lower else "none",
             prompts=prompts.stored,
             roles=prompts.roles,
             default_role=prompts.default,
         ),
         inputs=(
-            TensorSpec(name="input_ids", dtype="int64", shape=shape, padding="masked"),
-            TensorSpec(name="attention_mask", dtype="int64", shape=shape, skippable=True),
+            TensorSpec(name="input_ids", dtype="int64", shape=(BATCH, length), padding="masked"),
+            TensorSpec(name="attention_mask", dtype="int64", shape=(BATCH, length), skippable=True),
         ),
-        params=sum(p.numel() for part in kept for p in part.parameters()),
+        params=facts.params,
         opaque=True,
         source="https://sbert.net",
     )
 
 
-def _weights(files: RepoFiles) -> WeightsSpec:
-    """Return where the tensors lie; the network reads them itself, this is for hashes and locks."""
-    there = [n for n in ("model.safetensors", "pytorch_model.bin") if n in files.names()]
-    return WeightsSpec(
-        source=files.source, files=tuple(there), revision=files.revision,
-        layout="sentence-transformers",
-    )  # fmt: skip
-
-
-def _fetched(files: Any) -> Path:  # noqa: ANN401  zoo.weights' Repo
-    """Bring all files of a repository here, verified; returns their folder."""
-    paths = {
-        name: files.path(name)
+def _hash(files: Repo, modules: list[str]) -> str:
+    """Return what tells this configuration from others of the same name."""
+    folders = {"", *modules}
+    names = [
+        name
         for name in sorted(files.names())
-        if name.endswith(SIDE) and not name.startswith(("onnx/", "openvino/"))
-    }
-    folder: Path = paths[MODULES].parent
-    return folder
+        if name.rpartition("/")[0] in folders
+        and name.endswith(".json")
+        and not name.endswith("tokenizer.json")
+    ]
+    configuration = json.dumps([files.json(name) for name in names])
+    return hashlib.sha256(configuration.encode()).hexdigest()[:16]
