@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Literal
 
+from zoo.frozen import FrozenMap, freeze
 from zoo.sources import WeightsSpec
-
-NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ class Role:
 
 
 # Tokenizers that stand in two files: the one that a row names, and the one beside it.
-COMPANIONS: Mapping[str, str] = MappingProxyType({"vocab.json": "merges.txt"})
+COMPANIONS: Mapping[str, str] = FrozenMap({"vocab.json": "merges.txt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +89,12 @@ class TextPreprocess:
     pad_to_max: bool = False
     ending: str = ""
     clean: Literal["none", "lower", "clip", "canonical"] = "none"
-    prompts: Mapping[str, str] = field(default_factory=lambda: NO_PROMPTS)
-    roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: Mapping[str, str] = FrozenMap()
+    roles: Mapping[str, Role] = FrozenMap()
     default_role: str | None = None
+
+    def __post_init__(self) -> None:
+        freeze(self, "prompts", "roles")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

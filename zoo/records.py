@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from zoo.errors import FormatError
+from zoo.frozen import FrozenMap
 
 Record = TypeVar("Record")
 _TAG = "type"
@@ -80,7 +81,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401  a type, or
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        return types.MappingProxyType(
+        return FrozenMap(
             {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
         )
     if is_dataclass(kind):

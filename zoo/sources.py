@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+
+from zoo.frozen import FrozenMap, freeze
 
 # Endings of the files that the zoo reads itself.
 SAFETENSORS = ".safetensors"
@@ -35,14 +36,17 @@ class WeightsSpec:
     source: str
     files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
     subfolder: str = ""
-    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, str] = FrozenMap()
     revision: str | None = None
-    sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sha256: Mapping[str, str] = FrozenMap()
     layout: str = ""
     entry: str = ""
     gated: bool = False
     reason: str = ""
     note: str = ""
+
+    def __post_init__(self) -> None:
+        freeze(self, "parts", "sha256")
 
     @property
     def repo(self) -> str | None:

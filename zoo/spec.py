@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from zoo.errors import OptionError
+from zoo.frozen import freeze
 from zoo.keys import KeyMap
 
 # Handed on; sorted, each name would be a statement of its own.
@@ -141,6 +142,9 @@ class Space:
     activation: Literal["softmax", "sigmoid"] = "softmax"
     template: str = "a photo of a {}."
     aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        freeze(self, "towers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ own classes are known here, by name; nothing is ever imported or run because a f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
+from zoo.frozen import FrozenMap
 from zoo.hookspecs import RepoFiles
 from zoo.spec import Role
 from zoo_text.configs import DenseHead, HeadActivation, Pooling
@@ -66,7 +66,7 @@ class Modules:
     pooling: Pooling = "mean"
     dense: tuple[DenseHead, ...] = ()
     normalize: bool = False
-    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, str] = FrozenMap()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def read_modules(files: RepoFiles, width: int) -> Modules:
         pooling=_pooling(read_optional(files, f"{rest[0]}/config.json"), files),
         dense=tuple(heads),
         normalize=kinds[-1] == "Normalize",
-        parts=MappingProxyType(parts),
+        parts=parts,
     )
 
 

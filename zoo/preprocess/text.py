@@ -79,6 +79,12 @@ class TextPreprocessor:
             if self.tokenizer.encode("").ids[-1:] != [ending]:
                 self._ending = [ending]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}  # a lock can be neither copied nor pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def save_tokenizer(self, path: Path) -> None:
         """Write the tokenizer as one `tokenizer.json`, whatever files it was made of."""
         with self._lock:

@@ -8,7 +8,6 @@ the exact one in some.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Literal
 
 from zoo.spec import (
@@ -168,7 +167,7 @@ def siglip_towers(
     names: dict[Modality, str] = {"image": image, "text": text}
     space = Space(
         name=name,
-        towers=MappingProxyType(names),
+        towers=names,
         scale="logit_scale",
         bias="logit_bias",
         activation="sigmoid",

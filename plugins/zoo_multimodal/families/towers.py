@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from zoo.keys import KeyMap
 from zoo.spec import (
@@ -128,7 +127,7 @@ def towers(
     names: dict[Modality, str] = {"image": image, "text": text}
     space = Space(
         name=name,
-        towers=MappingProxyType(names),
+        towers=names,
         scale="logit_scale",
         aliases=aliases,
     )

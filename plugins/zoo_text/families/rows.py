@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
+from zoo.frozen import FrozenMap
 from zoo.spec import (
     BATCH,
     Dim,
@@ -41,7 +41,7 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 MASKS = ("attention_mask",)
 VECTOR_MASKS = ("attention_mask", "vector_mask")
 
-NO_ROLES: Mapping[str, Role] = MappingProxyType({})
+NO_ROLES: Mapping[str, Role] = FrozenMap()
 
 
 def roberta(config: BertConfig, *, vocab: int = 50265) -> BertConfig:
@@ -72,12 +72,12 @@ def text_model(
     ending: str = "",
     roles: Mapping[str, Role] = NO_ROLES,
     default_role: str | None = None,
-    prompts: Mapping[str, str] = MappingProxyType({}),
+    prompts: Mapping[str, str] = FrozenMap(),
     matryoshka: tuple[int, ...] = (),
     aliases: tuple[str, ...] = (),
     revision: str | None = None,
-    sha256: Mapping[str, str] = MappingProxyType({}),
-    parts: Mapping[str, str] = MappingProxyType({}),
+    sha256: Mapping[str, str] = FrozenMap(),
+    parts: Mapping[str, str] = FrozenMap(),
     license: str | None = None,
     objective: str | None = None,
     year: int | None = None,

@@ -16,9 +16,15 @@ from zoo.nn.activations import ACTIVATIONS
 from zoo.nn.pool import last_token, masked_mean, unit
 from zoo_text.configs import DenseHead, HeadActivation, TextConfig
 
+
+def _as_is(x: Tensor) -> Tensor:
+    """(..., D) -> (..., D), unchanged."""
+    return x
+
+
 _HEAD_ACTIVATIONS: dict[HeadActivation, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
-    "none": lambda x: x,
+    "none": _as_is,
     "gelu": ACTIVATIONS["gelu"],
     "relu": ACTIVATIONS["relu"],
     "silu": ACTIVATIONS["silu"],
