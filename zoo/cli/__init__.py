@@ -105,11 +105,13 @@ def _sentence(error: ZooError | OSError) -> str:
     """Return what went wrong; what the operating system refuses gets the file and what to do."""
     if isinstance(error, ZooError):
         return str(error)
-    if not error.filename:
-        return f"The output cannot be written: {error.strerror or error}."
     from zoo.weights.cache import disk_fault
 
-    return str(disk_fault(error, Path(str(error.filename))) or error)
+    if error.filename:
+        return str(disk_fault(error, Path(str(error.filename))) or error)
+    if disk_fault(error, Path()) is not None:  # only streams have no name
+        return f"The output cannot be written: {error.strerror}."
+    return f"{type(error).__name__}: {error}"
 
 
 def run() -> NoReturn:
