@@ -14,13 +14,10 @@ from tests.bundle_tools import items_of
 from tests.reference import FLOAT32, relative_error
 from tests.tiny_rows import tiny_row
 from zoo.backends.compile import CompileBackend, check_compiler, compiled, open_axes
-from zoo.backends.eager import EagerBackend
 from zoo.encoder import Encoder
 from zoo.errors import OptionError
 from zoo.loading import load_row
 from zoo.spec import ModelSpec
-from zoo_export.parity import default_profile, judge
-from zoo_export.parity.compile_candidate import CompileCandidate
 
 pytestmark = pytest.mark.filterwarnings(
     # of torch 2.13 itself, while its compiler is imported
@@ -84,24 +81,6 @@ def test_gradients_pass_through(run_row: ModelSpec) -> None:
     pooled.square().sum().backward()  # type: ignore[no-untyped-call]  # torch's
     grads = [p.grad for p in encoder.module.parameters() if p.requires_grad]
     assert any(grad is not None and bool(grad.abs().sum() > 0) for grad in grads)
-
-
-@pytest.mark.slow
-def test_the_gate_judges_it() -> None:
-    row = tiny_row("all-minilm-l6-v2")
-    encoder = load_row(row, weights="random")
-    backend = cast(EagerBackend, encoder.backend)
-    outputs = ("pooled", "tokens")
-
-    report = judge(
-        row,
-        backend.module,
-        {"compile": CompileCandidate(encoder, outputs)},
-        profile=default_profile(row),
-        outputs=outputs,
-        preprocessor=encoder.preprocessor,
-    )
-    assert report.passed, report.line()
 
 
 def test_axes_are_open_where_batches_differ() -> None:

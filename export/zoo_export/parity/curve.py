@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from zoo_export.parity.metrics import LOUDEST
 from zoo_export.parity.report import ModuleRecord
 
 WIDTH, HEIGHT = 960, 300  # of the whole drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 64  # margins
-EXACT = 300.0  # dB that a record has where nothing differs
 STEPS = (10, 20, 50, 100)  # dB between the lines of the grid
 LABELS = 26  # that fit below the drawing
 
@@ -68,7 +68,7 @@ def curve(records: Sequence[ModuleRecord], blamed: str) -> Curve | None:
     """
     if len(records) < 2:
         return None
-    finite = [v for r in records for v in (r.sqnr, r.yardstick) if -EXACT < v < EXACT]
+    finite = [v for r in records for v in (r.sqnr, r.yardstick) if -LOUDEST < v < LOUDEST]
     top, low = max(finite, default=150.0) + 12, min(0.0, *(finite or [0.0]))
     low = max(low, -40.0)
     step = next((s for s in STEPS if (top - low) / s <= 8), STEPS[-1])
@@ -107,7 +107,7 @@ def curve(records: Sequence[ModuleRecord], blamed: str) -> Curve | None:
 
 def words(value: float) -> str:
     """Return decibels in words."""
-    return "exact" if value >= EXACT else f"{value:.0f} dB"
+    return "exact" if value >= LOUDEST else f"{value:.0f} dB"
 
 
 def _groups(records: Sequence[ModuleRecord], across: float) -> list[tuple[float, float, str]]:

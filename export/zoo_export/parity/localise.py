@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
 from zoo.manifest import Precision
-from zoo.preprocess import Batch
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.cases import Case, collate
 from zoo_export.parity.causes import (
@@ -18,15 +16,13 @@ from zoo_export.parity.causes import (
     explain_preparation,
     explain_rows,
 )
-from zoo_export.parity.eager import forward
-from zoo_export.parity.metrics import decibel
+from zoo_export.parity.metrics import LOUDEST, clipped
 from zoo_export.parity.pieces import Pieced, bisect
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import CandidateReport, Finding, ModuleRecord
-from zoo_export.parity.taps import Boundary, Tapped, Trace, Values, error, limit, tracing
+from zoo_export.parity.taps import Boundary, Tapped, Trace, Values, error, limit
 
 ENOUGH = 512  # tokens of a case
-LOUDEST = 300.0  # dB that stand for "no difference at all", so that JSON holds a number
 
 
 def localise(reference: Reference, candidate: Candidate, report: CandidateReport) -> Finding | None:
@@ -42,8 +38,8 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
         return cause
     samples = [reference.lattice.samples[row] for row in case.rows]
     batch = collate(reference.spec, samples, case.sizes)
-    oracle = _trace(reference, batch, exact=True)
-    eager = _trace(reference, batch, exact=False)
+    oracle = reference.trace(batch, exact=True)
+    eager = reference.trace(batch, exact=False)
     shapes = {boundary: value.shape for boundary, value in oracle.values.items()}
     values = candidate.taps(batch, shapes)
     records, bad, good = _compare(oracle.values, eager.values, values, reference.precision)
@@ -90,14 +86,6 @@ def localise(reference: Reference, candidate: Candidate, report: CandidateReport
     )
 
 
-def _trace(reference: Reference, batch: Batch, *, exact: bool) -> Trace:
-    module = reference.exact if exact else reference.module
-    dtype = torch.float64 if exact else reference.dtype
-    with tracing(module) as trace:
-        forward(reference.spec, module, batch, dtype)
-    return trace
-
-
 def _compare(
     oracle: Values, eager: Values, values: Values, precision: Precision
 ) -> tuple[list[ModuleRecord], Boundary | None, Boundary | None]:
@@ -112,8 +100,8 @@ def _compare(
                 ModuleRecord(
                     module=boundary.module,
                     side=boundary.side,
-                    sqnr=_clipped(theirs),
-                    yardstick=_clipped(own),
+                    sqnr=clipped(theirs),
+                    yardstick=clipped(own),
                 )
             )
     good: Boundary | None = None
@@ -192,10 +180,6 @@ def _padded(reference: Reference, case: Case) -> bool:
         reference.lattice.samples[row].sizes for row in case.rows
     ]
     return any(sizes[axis] < size for sizes in samples for axis, size in case.sizes.items())
-
-
-def _clipped(value: float) -> float:
-    return round(max(-LOUDEST, min(LOUDEST, decibel(value))), 1)
 
 
 def _db(value: float) -> str:

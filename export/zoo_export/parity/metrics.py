@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 TINY = 1e-300
+LOUDEST = 300.0  # dB that stand for "no difference at all" in records, which JSON must hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,11 @@ NOT_FINITE = Measure(
 def decibel(error: float) -> float:
     """Return a relative error as signal to noise, dB."""
     return math.inf if error == 0 else -20 * math.log10(error) if error < math.inf else -math.inf
+
+
+def clipped(error: float) -> float:
+    """Return a relative error as signal to noise for a record, dB."""
+    return round(max(-LOUDEST, min(LOUDEST, decibel(error))), 1)
 
 
 def rms(values: Array) -> float:

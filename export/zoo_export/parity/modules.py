@@ -15,11 +15,10 @@ from zoo.errors import ExportError
 from zoo.preprocess import Array
 from zoo_export.parity.cases import Case, collate
 from zoo_export.parity.cutting import cut, float32, load_graph, rerun
-from zoo_export.parity.eager import forward
 from zoo_export.parity.metrics import rms
 from zoo_export.parity.onnx_candidate import OnnxCandidate, fitting
 from zoo_export.parity.reference import Reference
-from zoo_export.parity.taps import Boundary, Call, error, limit, tracing
+from zoo_export.parity.taps import Boundary, Call, error, limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +52,7 @@ def cut_module(
     """
     samples = [reference.lattice.samples[row] for row in case.rows]
     batch = collate(reference.spec, samples, case.sizes)
-    with tracing(reference.exact) as trace:
-        forward(reference.spec, reference.exact, batch, torch.float64)
+    trace = reference.trace(batch, exact=True)
     entry, leave = Boundary(name, "in"), Boundary(name, "out")
     if entry not in trace.values or leave not in trace.values:
         return None

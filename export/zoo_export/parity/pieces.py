@@ -14,19 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from zoo.preprocess import Array, Batch
 from zoo_export.parity.cases import Case, collate
 from zoo_export.parity.cutting import cut, float32, leading_to, load_graph, rerun
-from zoo_export.parity.eager import forward
-from zoo_export.parity.metrics import decibel
+from zoo_export.parity.metrics import clipped
 from zoo_export.parity.onnx_candidate import OnnxCandidate, fitting
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.report import Finding, ModuleRecord
-from zoo_export.parity.taps import Boundary, Values, error, limit, tracing
-
-LOUDEST = 300.0  # dB that stand for "no difference at all"
+from zoo_export.parity.taps import Boundary, error, limit
 
 Piece = Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]
 """Builds a model of a piece for its inputs' very shapes and runs it: outputs by name."""
@@ -103,8 +99,8 @@ def bisect(reference: Reference, graph: OnnxCandidate, case: Case, run: Piece) -
 
 def find_cuts(reference: Reference, graph: OnnxCandidate, batch: Batch) -> list[Cut]:
     """Return the boundaries of modules at which one value alone leads on, in order."""
-    exact = _traced(reference, batch, exact=True)
-    eager = _traced(reference, batch, exact=False)
+    exact = reference.trace(batch, exact=True).values
+    eager = reference.trace(batch, exact=False).values
     shapes = {b: value.shape for b, value in exact.items() if b.side == "out" and b in eager}
     crossing = graph.crossings(shapes)
     wanted = list(dict.fromkeys(name for names in crossing.values() for name in names))
@@ -188,8 +184,8 @@ class _Search:
             ModuleRecord(
                 module=self.cuts[place].boundary.module,
                 side="out",
-                sqnr=_clipped(self.seen[place]),
-                yardstick=_clipped(self.cuts[place].own),
+                sqnr=clipped(self.seen[place]),
+                yardstick=clipped(self.cuts[place].own),
             )
             for place in sorted(self.seen)
         ]
@@ -198,7 +194,7 @@ class _Search:
         """Say which module it is, and whether it is wrong by itself."""
         one = self.cuts[place]
         start = self.cuts[place - 1].boundary.module if place else "the inputs"
-        drop = f"{_clipped(one.own):.0f} dB -> {_clipped(self.seen[place]):.0f} dB"
+        drop = f"{clipped(one.own):.0f} dB -> {clipped(self.seen[place]):.0f} dB"
         words = "wrong by itself too" if alone else "right by itself, wrong behind what precedes it"
         module = self._module(place)
         return Finding(
@@ -219,13 +215,6 @@ class _Search:
         return ".".join(common)
 
 
-def _traced(reference: Reference, batch: Batch, *, exact: bool) -> Values:
-    module = reference.exact if exact else reference.module
-    with tracing(module) as trace:
-        forward(reference.spec, module, batch, torch.float64 if exact else reference.dtype)
-    return trace.values
-
-
 def _separates(graph: Any, name: str) -> bool:  # noqa: ANN401
     """Whether what follows a value needs nothing else that was computed with weights before it."""
     matrices = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
@@ -234,7 +223,3 @@ def _separates(graph: Any, name: str) -> bool:  # noqa: ANN401
     names = {name for node in before for name in node.output}
     shared = [node for node in after if names.intersection(node.output)]
     return not any(entry in matrices for node in shared for entry in node.input)
-
-
-def _clipped(value: float) -> float:
-    return round(max(-LOUDEST, min(LOUDEST, decibel(value))), 1)

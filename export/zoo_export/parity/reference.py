@@ -11,16 +11,17 @@ import torch
 from torch import nn
 
 from zoo.manifest import Precision
-from zoo.preprocess import Array, Preprocessor
+from zoo.preprocess import Array, Batch, Preprocessor
 from zoo.spec import ModelSpec
 from zoo_export.outputs import LEVEL
 from zoo_export.parity import metrics
 from zoo_export.parity.cases import Case, Lattice, lattice
 from zoo_export.parity.double import in_float64
-from zoo_export.parity.eager import Outputs, run_each
+from zoo_export.parity.eager import Outputs, forward, run_each
 from zoo_export.parity.metrics import Measure
 from zoo_export.parity.precisions import limits_of
 from zoo_export.parity.profile import Profile
+from zoo_export.parity.taps import Trace, tracing
 from zoo_export.parity.thresholds import BUDGET
 from zoo_export.parity.verdict import Row, failing
 
@@ -77,6 +78,13 @@ class Reference:
     def runs(self, case: Case) -> bool:
         """Whether a case is within the budget."""
         return self.largest is None or case.tokens <= self.largest
+
+    def trace(self, batch: Batch, *, exact: bool) -> Trace:
+        """Return what passes the boundaries of modules in the oracle, or in the yardstick."""
+        module = self.exact if exact else self.module
+        with tracing(module) as trace:
+            forward(self.spec, module, batch, torch.float64 if exact else self.dtype)
+        return trace
 
     def measured(self, found: Sequence[Outputs]) -> dict[str, tuple[Measure, ...]]:
         """Measure outputs of all samples, each run alone."""

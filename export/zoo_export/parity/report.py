@@ -232,7 +232,7 @@ def _summary(candidate: CandidateReport, measured_by: str) -> str:
         return f"{candidate.name}: nothing was compared"
     worst = max(candidate.outputs, key=lambda output: output.worst)
     words = (
-        f"{candidate.name} {worst.output} {_db(worst.sqnr)}, {worst.ratio:.2f} of the error of "
+        f"{candidate.name} {worst.output} {_db(worst.sqnr)}, {_ratio(worst.ratio)} of the error of "
         f"{measured_by} (limit {worst.limit:g})"
     )
     if candidate.passed:
@@ -241,6 +241,10 @@ def _summary(candidate: CandidateReport, measured_by: str) -> str:
     if candidate.finding is not None:
         words += f"; {candidate.finding.text}"
     return words
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.3g}"
 
 
 def _db(value: float) -> str:
