@@ -88,7 +88,8 @@ def _before(
     new = ir.node(operator, [x, _constant(node, numbers)], attributes=attributes)
     new.metadata_props.update(node.metadata_props)
     node.graph.insert_before(node, new)
-    new.outputs[0].dtype = node.outputs[0].dtype
+    if node.outputs[0].dtype is not None:
+        new.outputs[0].dtype = node.outputs[0].dtype
     return new.outputs[0]
 
 

@@ -39,7 +39,7 @@ class TimmNet(nn.Module):
             self.net: Any = timm.create_model(self.name, pretrained=True, **self.arguments)
         strides = [level["reduction"] for level in getattr(self.net, "feature_info", None) or []]
         self.has_levels = len(set(strides)) > 1 and hasattr(self.net, "forward_intermediates")
-        self.register_load_state_dict_pre_hook(_as_ours)
+        self.register_load_state_dict_pre_hook(_as_ours)  # type: ignore[no-untyped-call]
 
     @property
     def blocks(self) -> Any:  # noqa: ANN401  a list of modules, or none
