@@ -300,12 +300,12 @@ def test_a_large_batch_runs_in_pieces_and_comes_back_whole() -> None:
     session, _, driver = opened()
     facts = EngineFacts(profiles=profiles_for(INPUTS))
     recipe = TextPreprocess(tokenizer=(), max_length=40, pad_id=1)
-    card = Facts(
+    spec = Facts(
         name="x", modality="text", license="MIT", dim=4, pooling="none", normalize=False,
         outputs=("tokens",), inputs=INPUTS, preprocess=recipe,
     )  # fmt: skip
     graph = Graph(opset=22, outputs=("tokens",), mask="mask")
-    backend = TensorrtBackend(session, card, graph, facts, device="cuda:0")
+    backend = TensorrtBackend(session, spec, graph, facts, device="cuda:0")
 
     encoded = backend.run(dict(feeds(10, 6)), normalize=False)
     np.testing.assert_array_equal(encoded.tokens, 2.0 * feeds(10, 6)["ids"])

@@ -50,7 +50,7 @@ def bound(path: Path, *, most: int | None = None) -> Encoder:
     encoder = zoo.open(path)
     backend = cast(OnnxBackend, encoder.backend)
     encoder.backend = OnnxBackend(
-        backend.session, backend.card, backend.graph, bound=True, most=most
+        backend.session, backend.spec, backend.graph, bound=True, most=most
     )
     return encoder
 

@@ -24,7 +24,7 @@ from zoo.bundle import is_bundle, read_manifest
 from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
 from zoo.preprocess import Array, Batch
-from zoo.spec import Card, Dim, TensorSpec
+from zoo.spec import Dim, EncoderSpec, TensorSpec
 from zoo.targets import ONNX, ONNX_TENSORRT
 
 if TYPE_CHECKING:
@@ -202,9 +202,9 @@ def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], st
     Raises:
         OptionError: The encoder does not take such a batch, or a GPU has no such clock.
     """
-    card, backend = encoder.spec, encoder.backend
-    batch = make_batch(card, samples, length=plan.length)
-    alone = card.pooling != "none"
+    spec, backend = encoder.spec, encoder.backend
+    batch = make_batch(spec, samples, length=plan.length)
+    alone = spec.pooling != "none"
     clock: Clock = CpuClock() if plan.cpu_time else WallClock()
     name, fetch = clock.name, True
     if plan.device.startswith("cuda"):
@@ -218,18 +218,18 @@ def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], st
         name = clock.name if resident else COPIES
 
     def run() -> None:
-        encoded = backend.run(batch, normalize=card.normalize, pooled_only=alone)
+        encoded = backend.run(batch, normalize=spec.normalize, pooled_only=alone)
         if fetch:
             backend.numpy(encoded.pooled if alone else encoded.tokens)
 
     return times_of(run, clock, plan.seconds), name
 
 
-def make_batch(card: Card, samples: int, *, length: int | None = None) -> Batch:
+def make_batch(spec: EncoderSpec, samples: int, *, length: int | None = None) -> Batch:
     """Return a batch of noise without padding, in the shapes that are typical.
 
     Args:
-        card: For its inputs.
+        spec: For its inputs.
         samples: Of the batch.
         length: Tokens of a text.
 
@@ -237,18 +237,18 @@ def make_batch(card: Card, samples: int, *, length: int | None = None) -> Batch:
         OptionError: The encoder does not take texts of that length.
     """
     return noise(
-        card,
+        spec,
         {
             tensor.name: (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
-            for tensor in card.inputs
+            for tensor in spec.inputs
         },
     )
 
 
-def noise(card: Card, shapes: Mapping[str, tuple[int, ...]]) -> Batch:
+def noise(spec: EncoderSpec, shapes: Mapping[str, tuple[int, ...]]) -> Batch:
     """Return inputs of these shapes: noise, tokens of the vocabulary, masks of ones."""
     rng = np.random.default_rng(0)
-    vocabulary = getattr(card, "vocab", None) or 2
+    vocabulary = getattr(spec, "vocab", None) or 2
 
     def draw(tensor: TensorSpec) -> Array:
         shape = shapes[tensor.name]
@@ -258,7 +258,7 @@ def noise(card: Card, shapes: Mapping[str, tuple[int, ...]]) -> Batch:
             return rng.integers(0, vocabulary, shape)
         return rng.standard_normal(shape).astype(tensor.dtype)
 
-    return {tensor.name: draw(tensor) for tensor in card.inputs}
+    return {tensor.name: draw(tensor) for tensor in spec.inputs}
 
 
 def facts_of_machine(plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from zoo.outputs import joined, results_of
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
 from zoo.progress import Progress, Reporter
-from zoo.spec import Card, OutputName
+from zoo.spec import EncoderSpec, OutputName
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Encoder:
 
     def __init__(
         self,
-        spec: Card,
+        spec: EncoderSpec,
         *,
         preprocessor: Preprocessor,
         backend: Backend,

@@ -20,7 +20,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What running the encoder takes; a `zoo.spec.Card`.
+    """What running the encoder takes; a `zoo.spec.EncoderSpec`.
 
     Attributes:
         inputs: Of the graph. A Dim's range is the profile that was proven.

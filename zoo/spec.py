@@ -234,7 +234,7 @@ class Family:
         )
 
 
-class Card(Protocol):
+class EncoderSpec(Protocol):
     """What running an encoder takes, whether a row or a bundle says it."""
 
     @property

@@ -15,7 +15,7 @@ import click
 from zoo.bundle import is_bundle
 from zoo.cli.inputs import STDIN, Item, read_items
 from zoo.cli.lazy import example
-from zoo.cli.models import card_of, open_model
+from zoo.cli.models import open_model, spec_of
 from zoo.cli.output import plural
 from zoo.errors import InputError, OptionError
 
@@ -106,8 +106,8 @@ def command(
     if out.exists() and not overwrite:
         raise OptionError(f"{out} is there already. Add --overwrite to replace it.")
     writers.check(out)
-    card = card_of(name)
-    items = read_items(inputs, modality=card.modality, texts=texts, column=column)
+    spec = spec_of(name)
+    items = read_items(inputs, modality=spec.modality, texts=texts, column=column)
     first = next(items, None)  # wrong inputs show before the model is loaded
     encoder = open_model(name, device=device, dtype=dtype, weights=weights)
     options = Options(
@@ -120,7 +120,7 @@ def command(
         on_error=on_error,
     )
     # a vector of other weights than the model's own must not look like one of its
-    facts = {"model": card.name, "revision": encoder.revision or weights}
+    facts = {"model": spec.name, "revision": encoder.revision or weights}
     asked = {
         **facts,
         "bundle": name if is_bundle(name) else None,
@@ -141,7 +141,7 @@ def command(
     total = None
     once = STDIN in inputs or any(Path(name).is_fifo() for name in inputs)  # cannot be read twice
     if sys.stderr.isatty() and not once:
-        again = read_items(inputs, modality=card.modality, texts=texts, column=column)
+        again = read_items(inputs, modality=spec.modality, texts=texts, column=column)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the items themselves are read once more
             total = sum(1 for _ in again)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 import zoo
 from zoo.bundle import is_bundle, read_manifest
 from zoo.errors import OptionError
-from zoo.spec import Card, ModelSpec
+from zoo.spec import EncoderSpec, ModelSpec
 
 if TYPE_CHECKING:
     from zoo.encoder import Encoder
 
 
-def card_of(name: str) -> Card:
+def spec_of(name: str) -> EncoderSpec:
     """Return what is known about an encoder before it is loaded.
 
     Raises:

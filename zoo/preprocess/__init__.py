@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zoo.errors import InputError
 from zoo.spec import (
     AudioPreprocess,
-    Card,
+    EncoderSpec,
     ImagePreprocess,
     KeypointPreprocess,
     TermPreprocess,
@@ -81,7 +81,7 @@ class Preprocessor(Protocol):
         ...
 
 
-def preprocessor_for(spec: Card, tokenizer: Path | None = None) -> Preprocessor:
+def preprocessor_for(spec: EncoderSpec, tokenizer: Path | None = None) -> Preprocessor:
     """Return the preprocessor that a row asks for.
 
     Args:

@@ -17,7 +17,7 @@ from zoo.encoded import Encoded
 from zoo.errors import OptionError
 from zoo.manifest import Graph
 from zoo.preprocess import Array, Batch
-from zoo.spec import Card
+from zoo.spec import EncoderSpec
 
 LEVEL = "pyramid_"  # then the level's number, finest first
 
@@ -41,15 +41,15 @@ class GraphBackend(ABC):
     """A graph, or an engine made of one, as a backend.
 
     Args:
-        card: For its inputs.
+        spec: For its inputs.
         graph: What it gives.
         device: That it runs on, for messages.
     """
 
     name = "graph"
 
-    def __init__(self, card: Card, graph: Graph, *, device: str) -> None:
-        self.card = card
+    def __init__(self, spec: EncoderSpec, graph: Graph, *, device: str) -> None:
+        self.spec = spec
         self.graph = graph
         self.device = device
 
@@ -76,7 +76,7 @@ class GraphBackend(ABC):
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
-        return budgets.GPU.of(self.card.modality)
+        return budgets.GPU.of(self.spec.modality)
 
     def arrays(
         self, batch: Mapping[str, Array], outputs: Sequence[str] | None = None
@@ -104,7 +104,7 @@ class GraphBackend(ABC):
             OptionError: An input is missing, or has a size that the graph does not take.
         """
         feeds = {}
-        for tensor in self.card.inputs:
+        for tensor in self.spec.inputs:
             if tensor.name not in batch:
                 raise OptionError(f"The batch has no {tensor.name!r}, an input of the graph.")
             feeds[tensor.name] = np.ascontiguousarray(batch[tensor.name], tensor.dtype)
@@ -126,15 +126,15 @@ class GraphBackend(ABC):
         Raises:
             OptionError: The graph ends in an L2 norm, and vectors without it were asked for.
         """
-        if self.card.normalize and not normalize:
+        if self.spec.normalize and not normalize:
             raise OptionError(
-                f"The graph of {self.card.name} ends in an L2 norm that cannot be left out. Use "
-                f"zoo.load({self.card.name!r}) for vectors without it."
+                f"The graph of {self.spec.name} ends in an L2 norm that cannot be left out. Use "
+                f"zoo.load({self.spec.name!r}) for vectors without it."
             )
         alone = pooled_only and "pooled" in self.graph.outputs
         outputs = self.outputs(batch, ["pooled"] if alone else self.graph.outputs)
         pooled = outputs.get("pooled")
-        if pooled is not None and normalize and not self.card.normalize:
+        if pooled is not None and normalize and not self.spec.normalize:
             pooled = self.numpy(pooled)
             norms = np.sqrt((pooled**2).sum(axis=-1, keepdims=True))
             pooled = pooled / norms.clip(1e-12)

@@ -18,7 +18,7 @@ from zoo.runtime.lanes import lanes_beside
 from zoo.runtime.session import open_session as open_session
 from zoo.runtime.session import parse_place
 from zoo.runtime.tensorrt_provider import provider_options
-from zoo.spec import Card, Dim
+from zoo.spec import Dim, EncoderSpec
 from zoo.weights.cache import cache_root, disk_errors
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class OnnxBackend(GraphBackend):
 
     Args:
         session: Of the graph.
-        card: For its inputs.
+        spec: For its inputs.
         graph: What the graph gives.
         device: That the session runs on.
         most: Largest batch that may run at once, where an engine inside the session has one.
@@ -47,7 +47,7 @@ class OnnxBackend(GraphBackend):
     def __init__(
         self,
         session: InferenceSession,
-        card: Card,
+        spec: EncoderSpec,
         graph: Graph,
         *,
         device: str = "cpu",
@@ -55,7 +55,7 @@ class OnnxBackend(GraphBackend):
         bound: bool | None = None,
         beside: Sequence[Backend] = (),
     ) -> None:
-        super().__init__(card, graph, device=device)
+        super().__init__(spec, graph, device=device)
         self.session = session
         self.most = most
         self.place = parse_place(device)
@@ -65,7 +65,7 @@ class OnnxBackend(GraphBackend):
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
         budget = budgets.PROCESSOR if self.device == "cpu" else budgets.GPU
-        return budget.of(self.card.modality)
+        return budget.of(self.spec.modality)
 
     def pieces(self, samples: int) -> list[tuple[int, int]]:
         """Return how a batch is cut: an engine inside the session takes no more than its own."""
@@ -81,10 +81,10 @@ class OnnxBackend(GraphBackend):
             OptionError: An axis has a size that the graph does not take.
         """
         self._check(batch)
-        samples = len(batch[self.card.inputs[0].name])
+        samples = len(batch[self.spec.inputs[0].name])
         if self.pieces(samples) == [(samples, samples)]:
             return self._run(batch, names)
-        host = {tensor.name: self.numpy(batch[tensor.name]) for tensor in self.card.inputs}
+        host = {tensor.name: self.numpy(batch[tensor.name]) for tensor in self.spec.inputs}
         return super().outputs(host, names)
 
     def execute(self, feeds: dict[str, Array]) -> dict[str, Array]:
@@ -104,13 +104,13 @@ class OnnxBackend(GraphBackend):
 
     def _run(self, batch: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
         if self.bound:
-            return dict(run_bound(self.session, self.card.inputs, batch, outputs, self.place))
+            return dict(run_bound(self.session, self.spec.inputs, batch, outputs, self.place))
         feeds = {tensor.name: np.ascontiguousarray(self.numpy(batch[tensor.name]), tensor.dtype)
-                 for tensor in self.card.inputs}  # fmt: skip
+                 for tensor in self.spec.inputs}  # fmt: skip
         return dict(zip(outputs, self.session.run(list(outputs), feeds), strict=True))
 
     def _check(self, batch: Mapping[str, Array]) -> None:
-        for tensor in self.card.inputs:
+        for tensor in self.spec.inputs:
             if tensor.name not in batch:
                 raise OptionError(f"The batch has no {tensor.name!r}, an input of the graph.")
             shape = batch[tensor.name].shape

@@ -19,7 +19,7 @@ from zoo.runtime.graph import GraphBackend
 from zoo.runtime.profiles import choose, complaint, piece_sizes
 from zoo.runtime.trt_module import Vendor, listener, vendor_of
 from zoo.runtime.trt_session import EngineSession
-from zoo.spec import Card, TextPreprocess
+from zoo.spec import EncoderSpec, TextPreprocess
 from zoo.weights.cache import cache_root
 from zoo.weights.lock import hash_file
 
@@ -29,7 +29,7 @@ class TensorrtBackend(GraphBackend):
 
     Args:
         session: Of the engine.
-        card: For its inputs.
+        spec: For its inputs.
         graph: What it gives.
         facts: Shapes that it takes.
         device: That it runs on.
@@ -38,13 +38,19 @@ class TensorrtBackend(GraphBackend):
     name = "tensorrt"
 
     def __init__(
-        self, session: EngineSession, card: Card, graph: Graph, facts: EngineFacts, *, device: str
+        self,
+        session: EngineSession,
+        spec: EncoderSpec,
+        graph: Graph,
+        facts: EngineFacts,
+        *,
+        device: str,
     ) -> None:
-        super().__init__(card, graph, device=device)
+        super().__init__(spec, graph, device=device)
         self.session = session
         self.profiles = facts.profiles
         # What stands where the mask says that nothing is.
-        self.filling = card.preprocess.pad_id if isinstance(card.preprocess, TextPreprocess) else 0
+        self.filling = spec.preprocess.pad_id if isinstance(spec.preprocess, TextPreprocess) else 0
 
     def pieces(self, samples: int) -> list[tuple[int, int]]:
         """Return how a batch is cut: an engine takes no more than its profiles."""
@@ -55,7 +61,7 @@ class TensorrtBackend(GraphBackend):
         shapes = {name: feed.shape for name, feed in feeds.items()}
         index = choose(self.profiles, shapes)
         if index is None:
-            raise OptionError(complaint(self.card.inputs, shapes, self.profiles))
+            raise OptionError(complaint(self.spec.inputs, shapes, self.profiles))
         return self.session.run(feeds, profile=index, filling=self.filling)
 
 
@@ -96,7 +102,7 @@ class TensorrtRuntime:
         why = mismatch(engine, gpu, vendor.version)
         if why is not None:
             raise BundleError(f"{bundle.path}: {why} {remedy(engine.target)}")
-        facts, card = engine_facts(engine), bundle.manifest.facts
+        facts, spec = engine_facts(engine), bundle.manifest.facts
         plan = (bundle.path / engine.file).read_bytes()
         driver = CudaDriver(gpu.index, extra=_EXTRA[engine.target])
         runtime = open_runtime(vendor, facts)
@@ -108,12 +114,12 @@ class TensorrtRuntime:
             runtime,
             plan,
             facts.profiles,
-            card.inputs,
+            spec.inputs,
             driver,
             kernels=_kernels(bundle, engine, vendor, gpu) if vendor.rtx else None,
         )
         return TensorrtBackend(
-            session, card, bundle.manifest.graph, facts, device=f"cuda:{gpu.index}"
+            session, spec, bundle.manifest.graph, facts, device=f"cuda:{gpu.index}"
         )
 
 
