@@ -101,6 +101,12 @@ def test_vectors_and_tokens_are_those_of_the_library(folder: Path) -> None:
         np.testing.assert_allclose(ours, theirs[: len(ours)].numpy(), atol=2e-5)
 
 
+def test_loading_says_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(folder)
+
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_norm_can_be_left_out(folder: Path) -> None:
     encoder = load(folder)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from zoo.encoded import Encoded
 from zoo.errors import KeyMapError, UnsupportedCheckpointError
@@ -92,14 +95,27 @@ def facts_of(folder: Path, name: str) -> Facts:
 
 def _opened(folder: Path, name: str) -> Any:  # noqa: ANN401  the library is not typed
     try:
-        return SentenceTransformer(
-            str(folder), device="cpu", trust_remote_code=False, local_files_only=True
-        )
+        with _without_bars():
+            return SentenceTransformer(
+                str(folder), device="cpu", trust_remote_code=False, local_files_only=True
+            )
     except Exception as error:  # the library's, of whatever kind
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UnsupportedCheckpointError(
             f"sentence-transformers cannot load {name}: {type(error).__name__}: {reason}"
         ) from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from showing a bar for what takes no time."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _facts(model: Any) -> Facts:  # noqa: ANN401  as above
