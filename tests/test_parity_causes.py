@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from zoo.loading import random_module
 from zoo.preprocess import preprocessor_for
 from zoo_export.binding import bind
 from zoo_export.onnx import export_graph
-from zoo_export.parity import OnnxCandidate, TorchCandidate, default_profile, judge
+from zoo_export.parity import (
+    OnnxCandidate,
+    TorchCandidate,
+    default_profile,
+    judge,
+    judge_against,
+    prepare,
+)
 from zoo_export.parity.causes import Wrong
 from zoo_export.parity.double import in_float64
 from zoo_export.parity.faults import changed
@@ -103,6 +111,19 @@ def test_a_changed_module_shares_all_but_what_was_changed() -> None:
     assert other.get_submodule("blocks.1.norm1") is net.get_submodule("blocks.1.norm1")
 
 
+def test_looking_for_a_cause_leaves_the_oracle_as_it_is() -> None:
+    base = reference("resnet-18")
+    before = copy.deepcopy(base.exact.state_dict())
+    (mutation,) = (m for m in MUTATIONS if m.kind == "batch norm in training mode")
+    candidate = mutation.candidate(base.spec, base.module, base.outputs)
+
+    finding = judge_against(base, {"net": candidate}).candidates[0].finding
+
+    assert finding is not None
+    assert finding.cause == "training is True, not False"
+    assert all(torch.equal(value, before[name]) for name, value in base.exact.state_dict().items())
+
+
 def test_what_follows_a_boundary_does_not_run() -> None:
     ran: list[str] = []
     second = nn.Linear(2, 2)
@@ -117,12 +138,15 @@ def test_what_follows_a_boundary_does_not_run() -> None:
     assert ran == ["second"]
 
 
-def test_a_module_is_cut_out_where_the_oracle_is_made_block_by_block(tmp_path: Path) -> None:
+def test_a_module_is_cut_out_where_the_oracle_is_made_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind, name = "tanh for exact gelu", "all-minilm-l6-v2"
-    base = reference(name)
-    base = replace(base, exact=in_float64(base.module, whole=0))
+    monkeypatch.setattr("zoo_export.parity.reference.in_float64", partial(in_float64, whole=0))
+    profile = default_profile(tiny_row(name))
+    row = bind(tiny_row(name), profile)
+    base = prepare(row, random_module(row), profile=profile, outputs=("pooled",))
     path = tmp_path / "model.onnx"
-    row = bind(tiny_row(name), default_profile(tiny_row(name)))
     exported = export_graph(row, mutant(kind, name), path, outputs=("pooled",), facts={})
     candidate = OnnxCandidate(path, scopes=exported.scopes)
 

@@ -193,9 +193,13 @@ def _first_told(wrong: Wrong, *kinds: Iterable[Shown]) -> str:
 
 
 def _part(reference: Reference, name: str) -> nn.Module:
-    """Return a module in float64; the whole network is the oracle itself, which nothing changes."""
-    if not name:
-        return reference.exact
+    """Return a module in float64: the oracle's own, which no fault changes, or a copy.
+
+    Of a large network the oracle's blocks are in float64 only while they run.
+    """
+    part = reference.exact.get_submodule(name)
+    if not name or all(value.dtype == torch.float64 for value in part.parameters()):
+        return part
     return copy.deepcopy(reference.module.get_submodule(name)).double()
 
 

@@ -92,7 +92,9 @@ def curve(records: Sequence[ModuleRecord], blamed: str) -> Curve | None:
     wrong = (
         index
         for index, record in enumerate(records)
-        if blamed and record.module.startswith(blamed) and record.yardstick - record.sqnr > 9
+        if blamed
+        and f"{record.module}.".startswith(f"{blamed}.")
+        and record.yardstick - record.sqnr > 9
     )
     first = next(wrong, None)
     lines = range(-(-int(low) // step) * step, int(top) + 1, step)

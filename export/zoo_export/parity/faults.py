@@ -23,6 +23,7 @@ from zoo_export.parity.metrics import rms
 from zoo_export.parity.taps import Call
 
 EPSILONS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
+TABLE = 10_000_000  # numbers: positions and types, not the words of a large vocabulary
 SAME = 1e-9  # relative: two ways to compute the same in float64
 
 
@@ -86,7 +87,7 @@ def _tensors(part: nn.Module) -> Iterator[Fault]:
                                            *part.named_buffers(recurse=False))
            if value.is_floating_point()}  # fmt: skip
     for name, child in part.named_children():
-        if isinstance(child, nn.Embedding):
+        if isinstance(child, nn.Embedding) and child.weight.numel() <= TABLE:
             own[f"{name}.weight"] = child.weight
     for name, value in own.items():
         if name == "bias":
@@ -107,8 +108,10 @@ def _tensors(part: nn.Module) -> Iterator[Fault]:
 def _choices(part: nn.Module) -> Iterator[Fault]:
     """Yield flags of a module, and choices of its configuration, that are others."""
     for name, value in vars(part).items():
-        if type(value) is bool:
-            yield Fault(f"{name} is {not value}, not {value}", changed(part, name, not value))
+        if type(value) is bool and not (name == "training" and any(part.children())):
+            # in training a batch norm writes into its statistics, which must not be the oracle's
+            own = copy.deepcopy(part) if name == "training" else part
+            yield Fault(f"{name} is {not value}, not {value}", changed(own, name, not value))
     config: Any = getattr(part, "config", None)
     if not is_dataclass(config) or isinstance(config, type):
         return

@@ -64,7 +64,7 @@ class Finding:
     Attributes:
         module: The first module that differs, or empty.
         text: In words.
-        cause: What it is, if that was shown by a replay; else `unknown`.
+        cause: What it is, if an experiment showed it; else `unknown`.
         modules: Every boundary that could be compared, in the order of execution.
     """
 
