@@ -35,7 +35,7 @@ class Reference:
     Attributes:
         spec: The row.
         module: Eager, the yardstick.
-        exact: The same in float64.
+        float32: The network in float32: the yardstick itself, unless that has low precision.
         outputs: Names of what is compared.
         preprocessor: Of the row, if there is one.
         lattice: Samples and cases.
@@ -52,7 +52,7 @@ class Reference:
 
     spec: ModelSpec
     module: nn.Module
-    exact: nn.Module
+    float32: nn.Module
     outputs: tuple[str, ...]
     preprocessor: Preprocessor | None
     lattice: Lattice
@@ -65,6 +65,17 @@ class Reference:
     dtype: torch.dtype = torch.float32
     precision: Precision = "float32"
     measured_by: str = "eager float32"
+    _exact: nn.Module | None = field(default=None, init=False, repr=False)
+
+    @property
+    def exact(self) -> nn.Module:
+        """The network in float64, made when it is first asked for: only who looks inside does.
+
+        While candidates run, memory has to hold them in its place.
+        """
+        if self._exact is None:
+            self._exact = in_float64(self.float32)
+        return self._exact
 
     @property
     def elements(self) -> dict[str, int]:
@@ -120,8 +131,7 @@ def prepare(
     )
     samples = [cases.samples[index] for index in used]
     clock = time.perf_counter()
-    exact = in_float64(module)
-    oracle = run_each(spec, exact, samples, outputs, torch.float64)
+    oracle = run_each(spec, in_float64(module), samples, outputs, torch.float64)
     middle = time.perf_counter()
     eager = run_each(spec, module, samples, outputs, torch.float32)
     seconds = {"oracle": middle - clock, "yardstick": time.perf_counter() - middle}
@@ -141,7 +151,7 @@ def prepare(
     reference = Reference(
         spec=spec,
         module=module,
-        exact=exact,
+        float32=module,
         outputs=tuple(outputs),
         preprocessor=preprocessor,
         lattice=kept,
