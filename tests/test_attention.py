@@ -12,8 +12,9 @@ from tests.reference import FLOAT64, relative_error
 from zoo.nn.attention import SelfAttention
 from zoo.nn.live import make_live
 from zoo.nn.rotary import Rope, rotate
-from zoo_export.attention import PlainAttention, PlainCalls, attention, plain_attention
+from zoo_export.attention import WRITTEN_OUT, PlainAttention, PlainCalls, attention, plain_attention
 from zoo_export.onnx import quiet
+from zoo_export.provenance import OPSET
 
 BATCH, TOKENS, WIDTH, HEADS = 6, 5, 16, 2
 
@@ -159,7 +160,12 @@ def test_attention_over_five_axes_can_be_traced() -> None:
 
     with quiet(), PlainCalls(), torch.no_grad():
         program = torch.onnx.export(
-            Windows().eval(), (torch.randn(2, 3, 2, 5, 4),), dynamo=True, verbose=False
+            Windows().eval(),
+            (torch.randn(2, 3, 2, 5, 4),),
+            dynamo=True,
+            opset_version=OPSET,
+            custom_translation_table=WRITTEN_OUT,
+            verbose=False,
         )
 
     assert program is not None

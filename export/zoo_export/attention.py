@@ -1,6 +1,8 @@
 """Attention in the form that runtimes run fastest; docs/export.md has the measurements.
 
 The module itself is left as it is: it is the oracle that the graph is proven against.
+While it is traced, attention is one operator, and is written out when that becomes ONNX: torch
+takes a product of more than two axes apart into views, which took a sixth of an export's time.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from zoo.nn.attend import allow
 from zoo.nn.attention import SelfAttention
 from zoo.nn.rotary import Rope, rotate
 
@@ -52,46 +55,48 @@ class PlainAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, rope: Rope | None = None) -> Tensor:
         """(B, N, D) -> (B, N, D), with SelfAttention's masks and rotations."""
-        tokens = x.shape[1]
-        scores = self._scores(x, x, rope, rope)  # (B, H, N, N)
-        lowest = x.new_full((), torch.finfo(x.dtype).min)
+        windows = 1
         if mask is not None and mask.is_floating_point():
-            # (B / W, W, H, N, N): the mask itself is not copied for every W samples
-            scores = (scores.reshape(-1, mask.shape[0], *scores.shape[1:]) + mask).flatten(0, 1)
+            windows = mask.shape[0]
         elif mask is not None:
-            scores = scores + torch.where(mask, x.new_zeros(()), lowest)
-        if self.causal:
-            scores = scores + lowest.expand(tokens, tokens).triu(1)
-        return self._mixed(scores, x)
+            mask = allow(mask, x)
+        elif self.causal:
+            tokens = x.shape[1]
+            mask = x.new_full((), torch.finfo(x.dtype).min).expand(tokens, tokens).triu(1)
+        return self._mixed(x, x, mask, rope, rope, windows)
 
     def first_tokens(
         self, x: Tensor, count: int, mask: Tensor | None = None, rope: Rope | None = None
     ) -> Tensor:
         """(B, N, D) -> (B, count, D): what `forward` gives for the first tokens, and only that."""
         first = None if rope is None else (rope[0][:count], rope[1][:count])
-        scores = self._scores(x[:, :count], x, first, rope)  # (B, H, count, N)
-        return self._mixed(scores if mask is None else scores + mask[:, :, :count], x)
+        mask = None if mask is None else mask[:, :, :count]
+        return self._mixed(x[:, :count], x, mask, first, rope)
 
-    def _scores(self, x: Tensor, keys: Tensor, q_rope: Rope | None, k_rope: Rope | None) -> Tensor:
-        """(B, M, D), (B, N, D) -> (B, H, M, N), scaled."""
-        q = self._split(F.linear(x, self.query_weight, self.query_bias)).transpose(1, 2)
-        k = self._split(F.linear(keys, self.key_weight, self.key_bias))
-        if q_rope is None or k_rope is None:
-            return q @ k.permute(0, 2, 3, 1)
-        return rotate(q, q_rope) @ rotate(k.transpose(1, 2), k_rope).transpose(2, 3)
-
-    def _mixed(self, scores: Tensor, values: Tensor) -> Tensor:
-        """(B, H, M, N), (B, N, D) -> (B, M, D)."""
-        v = self._split(F.linear(values, self.value_weight, self.value_bias)).transpose(1, 2)
-        x = scores.softmax(dim=-1) @ v  # (B, H, M, D / H)
-        x = x.transpose(1, 2).reshape(values.shape[0], scores.shape[2], values.shape[2])
-        out: Tensor = self.proj(x)  # (B, M, D)
+    def _mixed(
+        self,
+        x: Tensor,
+        keys: Tensor,
+        mask: Tensor | None,
+        q_rope: Rope | None,
+        k_rope: Rope | None,
+        windows: int = 1,
+    ) -> Tensor:
+        """(B, M, D), (B, N, D) -> (B, M, D); a mask of W windows (W, H, M, N) is not copied."""
+        q = self._split(F.linear(x, self.query_weight, self.query_bias), windows)
+        k = self._split(F.linear(keys, self.key_weight, self.key_bias), windows)
+        v = self._split(F.linear(keys, self.value_weight, self.value_bias), windows)
+        if q_rope is not None and k_rope is not None:
+            q, k = rotate(q, q_rope), rotate(k, k_rope)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        out: Tensor = self.proj(mixed.transpose(-3, -2).reshape(x.shape))  # (B, M, D)
         return out
 
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, N, H, D / H)."""
+    def _split(self, x: Tensor, windows: int) -> Tensor:
+        """(B, N, D) -> (B, H, N, D / H), or (B / W, W, H, N, D / H)."""
         batch, tokens, width = x.shape
-        return x.reshape(batch, tokens, self.heads, width // self.heads)
+        frame = (batch,) if windows == 1 else (-1, windows)
+        return x.reshape(*frame, tokens, self.heads, width // self.heads).transpose(-3, -2)
 
 
 @contextmanager
@@ -130,22 +135,51 @@ def attention(
 ) -> Tensor:
     """(..., M, E), (..., N, E), (..., N, F) -> (..., M, F), as torch's function of that name.
 
-    Another library's networks call that one. The exporter's form takes four axes and no others,
-    and looks for rows without any key.
+    Another library's networks call that one. Of its arguments only those are left that
+    `written_out` knows.
     """
     if enable_gqa:
         each = query.shape[-3] // key.shape[-3]
         key, value = (x.repeat_interleave(each, dim=-3) for x in (key, value))
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = (query * scale) @ key.transpose(-2, -1)  # (..., M, N)
-    lowest = scores.new_full((), torch.finfo(scores.dtype).min)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores + torch.where(attn_mask, scores.new_zeros(()), lowest)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
+        attn_mask = allow(attn_mask, query)
     if is_causal:
-        scores = scores + lowest.expand(scores.shape[-2:]).triu(1)
-    return scores.softmax(dim=-1) @ value
+        lowest = query.new_full((), torch.finfo(query.dtype).min)
+        attn_mask = lowest.expand(query.shape[-2], key.shape[-2]).triu(1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
+
+
+def written_out(
+    query: Any,  # noqa: ANN401  values of the graph in the making
+    key: Any,  # noqa: ANN401
+    value: Any,  # noqa: ANN401
+    attn_mask: Any = None,  # noqa: ANN401
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:  # noqa: ANN401
+    """Write scaled_dot_product_attention as a product, a softmax, a product.
+
+    The exporter's form takes four axes and no others, and looks for rows without any key.
+    """
+    from onnxscript import opset22 as op
+
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    if scale != 1.0:
+        factor: Any = op.Constant(value_float=scale)
+        query = op.Mul(query, op.CastLike(factor, query))
+    axes = list(range(len(key.shape)))
+    scores = op.MatMul(query, op.Transpose(key, perm=[*axes[:-2], axes[-1], axes[-2]]))
+    if attn_mask is not None:
+        scores = op.Add(scores, attn_mask)
+    return op.MatMul(op.Softmax(scores, axis=-1), value)
+
+
+WRITTEN_OUT: dict[Callable[..., Any], Callable[..., Any]] = {  # for the exporter
+    torch.ops.aten.scaled_dot_product_attention.default: written_out
+}
 
 
 class PlainCalls(TorchFunctionMode):

@@ -17,7 +17,7 @@ from torch import nn
 from zoo.errors import ExportError
 from zoo.spec import ModelSpec
 from zoo_export import graph
-from zoo_export.attention import PlainCalls, plain_attention
+from zoo_export.attention import WRITTEN_OUT, PlainCalls, plain_attention
 from zoo_export.binding import fixed_axes
 from zoo_export.norms import PlainNorms
 from zoo_export.optimise import optimise
@@ -89,6 +89,7 @@ def export_graph(
                 dynamic_shapes=(dynamic_shapes(row, fixed),),
                 input_names=names,
                 output_names=list(outputs),
+                custom_translation_table=WRITTEN_OUT,
                 optimize=False,  # see zoo_export.optimise
                 verbose=False,
             )

@@ -8,6 +8,7 @@ that hold a constant against a number.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from zoo_export.reductions import split_reductions
@@ -46,6 +47,7 @@ def optimise(model: ir.Model) -> None:
         rules.transpose_transpose_rule,
         rules.unsqueeze_unsqueeze_rule,
     ]
+    weights = frozenset(model.graph.initializers)
     common.InlinePass()(model)
     # weights keep their layout until it is known who reads them: a Gemm takes them as they are
     fold_constants_ir(model, onnx_shape_inference=True, should_fold=_unless_transposed)
@@ -67,7 +69,7 @@ def optimise(model: ir.Model) -> None:
         common.OutputFixPass(),
         common.NameFixPass(),
     )(model)
-    _name_nodes(model)
+    _name(model, weights)
 
 
 def _unless_transposed(node: ir.Node) -> bool | None:
@@ -75,10 +77,14 @@ def _unless_transposed(node: ir.Node) -> bool | None:
     return False if node.op_type == "Transpose" else None
 
 
-def _name_nodes(model: ir.Model) -> None:
-    """Give every operator a name that no other has."""
-    taken: set[str] = set()
+def _name(model: ir.Model, weights: Collection[str]) -> None:
+    """Name all but weights, inputs and outputs by place, which no way of tracing changes."""
+    given = set(model.graph.outputs)
     for index, node in enumerate(model.graph):
-        name = node.name or f"{node.op_type}_{index}"
-        node.name = name if name not in taken else f"{name}_{index}"
-        taken.add(node.name)
+        node.name = f"{node.op_type}_{index}"
+        for place, value in enumerate(node.outputs):
+            if value not in given:
+                value.name = f"{node.name}_{place}" if place else node.name
+    folded = [value for name, value in model.graph.initializers.items() if name not in weights]
+    for index, value in enumerate(folded):
+        value.name = f"constant_{index}"

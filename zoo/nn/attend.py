@@ -10,10 +10,7 @@ from torch.nn import functional as F
 def attend(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *, scale: float | None = None
 ) -> Tensor:
-    """Return softmax(scale q k^T + bias) v, in the form that suits who runs it.
-
-    While a graph is traced it is written out: the exporter's own form takes a detour for rows
-    without any key, which runtimes cannot fuse (docs/export.md).
+    """Return softmax(scale q k^T + bias) v.
 
     Args:
         q: (B, H, M, E).
@@ -25,12 +22,7 @@ def attend(
     Returns:
         (B, H, M, F).
     """
-    if not torch.compiler.is_exporting():
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(2, 3)
-    if bias is not None:
-        scores = scores + bias
-    return scores.softmax(dim=-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
