@@ -16,7 +16,7 @@ from zoo.doors import OWN
 from zoo.encoder import Encoder
 from zoo.errors import KeyMapError, OptionError, PluginError, ZooError
 from zoo.keys import Assignment, Plan, make_plan
-from zoo.nn.live import make_live, noise, settle
+from zoo.nn.live import make_live
 from zoo.nn.meta import on_meta
 from zoo.plugins import explain
 from zoo.prepared import fetched_preprocessor
@@ -180,8 +180,6 @@ def random_module(
     """Return the row's network with seeded live weights, in evaluation mode."""
     module = build(spec).eval()
     make_live(module, seed)
-    if spec.opaque:  # it may be of any depth
-        settle(module, noise(spec.inputs))
     return module.to(dtype)
 
 

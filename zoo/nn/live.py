@@ -8,13 +8,10 @@ zero, so that a mistake anywhere changes the output.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-
-from zoo.spec import Dim, TensorSpec
 
 BIAS = 0.1  # standard deviation of biases
 SPREAD = 0.1  # of scales around 1
@@ -55,52 +52,3 @@ def make_live(module: nn.Module, seed: int = 0) -> None:
                 else:  # class tokens, positions, free matrices
                     fan = parameter.shape[-1] if parameter.ndim == 2 else 0
                     normal(parameter, 1 / math.sqrt(fan) if fan else EMBEDDING)
-
-
-def settle(module: nn.Module, inputs: Mapping[str, Tensor]) -> None:
-    """Bring the statistics of batch norms to the size of what they normalise.
-
-    A trained norm undoes what the layers before it have added up; with statistics near 1 it hands
-    everything on, each residual sum doubles it, and after fifty of them every gate is saturated.
-    All statistics of a norm are multiplied by one power, so that rounding, which differs from
-    machine to machine, does not change them.
-
-    Args:
-        module: In evaluation mode, filled by `make_live`; changed in place.
-        inputs: Arguments of its forward.
-    """
-
-    def measure(norm: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        assert isinstance(norm, _BatchNorm), "hooked below"
-        assert norm.running_mean is not None, "hooked below"
-        assert norm.running_var is not None, "hooked below"
-        handles.pop(norm).remove()  # once, also where a norm is used twice
-        size = float(arguments[0].square().mean().sqrt())
-        factor = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
-        norm.running_mean *= factor
-        norm.running_var *= factor * factor
-
-    handles = {
-        part: part.register_forward_pre_hook(measure)
-        for part in module.modules()
-        if isinstance(part, _BatchNorm) and part.track_running_stats
-    }
-    if handles:
-        with torch.no_grad():
-            module(**inputs)
-    for handle in handles.values():  # of norms that were not used
-        handle.remove()
-
-
-def noise(inputs: Sequence[TensorSpec]) -> dict[str, Tensor]:
-    """Return two items of typical shapes, the same on every machine; ids and masks are ones."""
-    generator = torch.Generator().manual_seed(0)
-    items = {}
-    for tensor in inputs:
-        sizes = [size.typical if isinstance(size, Dim) else size for size in tensor.shape[1:]]
-        items[tensor.name] = (
-            torch.randn(2, *sizes, generator=generator)
-            if tensor.dtype == "float32"
-            else torch.ones(2, *sizes, dtype=torch.int64)
-        )
-    return items
