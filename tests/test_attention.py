@@ -12,7 +12,8 @@ from tests.reference import FLOAT64, relative_error
 from zoo.nn.attention import SelfAttention
 from zoo.nn.live import make_live
 from zoo.nn.rotary import Rope, rotate
-from zoo_export.attention import WRITTEN_OUT, PlainAttention, PlainCalls, attention, plain_attention
+from zoo_export.attention import WRITTEN_OUT, PlainAttention, attention, plain_attention
+from zoo_export.calls import PlainCalls
 from zoo_export.onnx import quiet
 from zoo_export.provenance import OPSET
 

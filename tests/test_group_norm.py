@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from tests.reference import FLOAT64, relative_error
 from zoo.nn.live import make_live
-from zoo_export import norms
-from zoo_export.norms import PlainNorms, group_norm
+from zoo_export import calls
+from zoo_export.calls import PlainCalls
+from zoo_export.norms import group_norm
 from zoo_export.onnx import quiet
 from zoo_export.provenance import OPSET
 
@@ -39,7 +40,7 @@ def through_onnx_runtime(module: nn.Module, x: Tensor, path: str, *, plain: bool
             torch.onnx.export(module, (x,), path, dynamo=True, opset_version=OPSET, verbose=False)
 
     if plain:
-        with PlainNorms():
+        with PlainCalls():
             export()
     else:
         export()
@@ -74,17 +75,17 @@ def test_it_takes_the_place_of_all_group_norms_and_of_nothing_else(
     net = nn.Sequential(nn.Conv2d(8, 8, 1), Own(2, 8), nn.GroupNorm(4, 8)).double()
     make_live(net)
     x = noise((2, 8, 5, 6))
-    calls: list[int] = []
+    groups_seen: list[int] = []
 
     def counted(x: Tensor, groups: int, **rest: Any) -> Tensor:
-        calls.append(groups)
+        groups_seen.append(groups)
         return group_norm(x, groups, **rest)
 
-    monkeypatch.setattr(norms, "group_norm", counted)
-    with PlainNorms():
+    monkeypatch.setitem(calls.FORMS, F.group_norm, counted)
+    with PlainCalls():
         found = net(x)
 
-    assert calls == [2, 4]
+    assert groups_seen == [2, 4]
     assert relative_error(found, net(x)) <= FLOAT64
 
 

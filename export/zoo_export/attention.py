@@ -7,14 +7,13 @@ takes a product of more than two axes apart into views, which took a sixth of an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from zoo.nn.attend import allow
 from zoo.nn.attention import SelfAttention
@@ -180,18 +179,3 @@ def written_out(
 WRITTEN_OUT: dict[Callable[..., Any], Callable[..., Any]] = {  # for the exporter
     torch.ops.aten.scaled_dot_product_attention.default: written_out
 }
-
-
-class PlainCalls(TorchFunctionMode):
-    """While it is entered, torch's own attention is computed by `attention`, whoever asks."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401  whatever the function returns
-        """Call a function of torch's, or `attention` in the place of its own."""
-        chosen = attention if func is F.scaled_dot_product_attention else func
-        return chosen(*args, **(kwargs or {}))

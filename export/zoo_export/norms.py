@@ -9,12 +9,7 @@ has one value, as in a black image, they were wrong in the first digit (docs/exp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 from torch import Tensor
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 
 def group_norm(
@@ -47,18 +42,3 @@ def _mean(x: Tensor) -> Tensor:
     for axis in range(x.ndim - 1, 1, -1):
         x = x.mean(dim=axis, keepdim=True)
     return x
-
-
-class PlainNorms(TorchFunctionMode):
-    """While it is entered, every group norm is computed by `group_norm`, whichever module asks."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401  whatever the function returns
-        """Call a function of torch's, or `group_norm` in the place of its own."""
-        chosen = group_norm if func is F.group_norm else func
-        return chosen(*args, **(kwargs or {}))

@@ -17,9 +17,9 @@ from torch import nn
 from zoo.errors import ExportError
 from zoo.spec import ModelSpec
 from zoo_export import graph
-from zoo_export.attention import WRITTEN_OUT, PlainCalls, plain_attention
+from zoo_export.attention import WRITTEN_OUT, plain_attention
 from zoo_export.binding import fixed_axes
-from zoo_export.norms import PlainNorms
+from zoo_export.calls import PlainCalls
 from zoo_export.optimise import optimise
 from zoo_export.provenance import OPSET
 from zoo_export.streamed import Read, on_demand
@@ -76,7 +76,6 @@ def export_graph(
         quiet(),
         plain_attention(wrapped) as replaced,
         PlainCalls(),
-        PlainNorms(),
         forms,
         torch.no_grad(),
     ):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
+from zoo_export.integers import known, numbers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,7 +30,7 @@ def split_reductions(model: ir.Model) -> None:
         if sizes:
             axes = _axes(node, len(sizes))
             if math.prod(sizes[axis] or math.inf for axis in axes) > SHORT:
-                _split(node, axes, sizes)
+                _split(model.graph, node, axes, sizes)
 
 
 def _sizes(node: ir.Node) -> Sizes:
@@ -45,13 +45,10 @@ def _sizes(node: ir.Node) -> Sizes:
 
 def _axes(node: ir.Node, rank: int) -> list[int]:
     """Return the axes that a node reduces, counted from the front; none if they are not known."""
-    import onnx_ir as ir
-
-    tensor = None if node.inputs[1] is None else ir.convenience.get_const_tensor(node.inputs[1])
-    return [] if tensor is None else sorted(int(axis) % rank for axis in tensor.numpy())
+    return sorted(axis % rank for axis in known(node.inputs[1]) or ())
 
 
-def _split(node: ir.Node, axes: Sequence[int], sizes: Sizes) -> None:
+def _split(graph: ir.Graph, node: ir.Node, axes: Sequence[int], sizes: Sizes) -> None:
     """Put nodes that reduce less before a node, which is left with the last piece."""
     kept = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() == 1
     x, sizes = node.inputs[0], list(sizes)
@@ -59,13 +56,13 @@ def _split(node: ir.Node, axes: Sequence[int], sizes: Sizes) -> None:
         at = axis if kept else axis - place
         target = _folded(sizes, at)
         if target:
-            x = _before(node, "Reshape", x, target, {})
-            x = _before(node, node.op_type, x, [at], {"keepdims": 0})
+            x = _before(graph, node, "Reshape", x, target, {})
+            x = _before(graph, node, node.op_type, x, [at], {"keepdims": 0})
         if place < len(axes) - 1:
-            x = _before(node, node.op_type, x, [at], {"keepdims": int(kept)})
+            x = _before(graph, node, node.op_type, x, [at], {"keepdims": int(kept)})
             sizes[at : at + 1] = [1] if kept else []
     node.replace_input_with(0, x)
-    node.replace_input_with(1, _constant(node, [at]))
+    node.replace_input_with(1, numbers(graph, [at]))
 
 
 def _folded(sizes: Sizes, at: int) -> list[int]:
@@ -79,27 +76,19 @@ def _folded(sizes: Sizes, at: int) -> list[int]:
 
 
 def _before(
-    node: ir.Node, operator: str, x: ir.Value | None, numbers: list[int], attributes: dict[str, int]
+    graph: ir.Graph,
+    node: ir.Node,
+    operator: str,
+    x: ir.Value | None,
+    values: list[int],
+    attributes: dict[str, int],
 ) -> ir.Value:
     """Put a node of the same module before a node; return its output."""
     import onnx_ir as ir
 
-    assert node.graph is not None, "it was found in one"
-    new = ir.node(operator, [x, _constant(node, numbers)], attributes=attributes)
+    new = ir.node(operator, [x, numbers(graph, values)], attributes=attributes)
     new.metadata_props.update(node.metadata_props)
-    node.graph.insert_before(node, new)
+    graph.insert_before(node, new)
     if node.outputs[0].dtype is not None:
         new.outputs[0].dtype = node.outputs[0].dtype
     return new.outputs[0]
-
-
-def _constant(node: ir.Node, numbers: list[int]) -> ir.Value:
-    """Return a list of numbers, the same value each time it is asked for."""
-    import onnx_ir as ir
-
-    assert isinstance(node.graph, ir.Graph), "it was found in one"
-    name = f"numbers_{'_'.join(map(str, numbers))}"
-    if name not in node.graph.initializers:
-        tensor = ir.tensor(np.array(numbers, np.int64), name=name)
-        node.graph.register_initializer(ir.val(name, const_value=tensor))
-    return node.graph.initializers[name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from zoo_export.integers import known, numbers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -101,7 +101,7 @@ class _Writer:
         if node.op_type in _ALONG:
             attributes["axis"] = -1
         if node.op_type in _REDUCING:
-            inputs[1] = self._constant([-1])
+            inputs[1] = numbers(self.graph, [-1])
         found = self._insert(node, node.op_type, inputs, attributes, count=len(node.outputs))
         for old, new, target, shape in zip(
             list(node.outputs), found, targets, shapes[len(long) :], strict=True
@@ -113,7 +113,7 @@ class _Writer:
     def _reshape(self, node: ir.Node) -> None:
         """Let a Reshape of what was rows just before begin with the rows."""
         x, target = node.inputs
-        sizes = _constant(target)
+        sizes = known(target)
         no_zero = "allowzero" in node.attributes and node.attributes["allowzero"].as_int() == 1
         if x in self.rows and (no_zero or (sizes is not None and 0 not in sizes)):
             node.replace_input_with(0, self.rows[x])
@@ -162,26 +162,17 @@ class _Writer:
         import onnx_ir as ir
 
         if all(isinstance(size, int) for size in sizes):
-            return self._constant([int(size) for size in sizes])
+            return numbers(self.graph, [int(size) for size in sizes])
         parts = []
         for size in sizes:
             if isinstance(size, int):
-                parts.append(self._constant([size]))
+                parts.append(numbers(self.graph, [size]))
                 continue
             source, axis = self.axes[size]
             parts += self._insert(None, "Shape", [source], {"start": axis, "end": axis + 1})
         (target,) = self._insert(None, "Concat", parts, {"axis": 0})
         target.dtype = ir.DataType.INT64
         return target
-
-    def _constant(self, sizes: Sequence[int]) -> ir.Value:
-        import onnx_ir as ir
-
-        name = f"sizes_{'_'.join(map(str, sizes))}"
-        if name not in self.graph.initializers:
-            tensor = ir.tensor(np.array(sizes, np.int64), name=name)
-            self.graph.register_initializer(ir.val(name, const_value=tensor))
-        return self.graph.initializers[name]
 
     def _insert(
         self,
@@ -270,15 +261,7 @@ def _treats_rows_alike(node: ir.Node, *, rank: int) -> bool:
         axis = node.attributes.get("axis")
         return (_ALONG[node.op_type] if axis is None else axis.as_int()) in (-1, rank - 1)
     if node.op_type in _REDUCING:
-        axes = _constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        axes = known(node.inputs[1]) if len(node.inputs) > 1 else None
         keeps = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() == 1
         return keeps and axes in ([-1], [rank - 1])
     return False
-
-
-def _constant(value: ir.Value | None) -> list[int] | None:
-    """Return the numbers of a stored list, or None if it is none."""
-    import onnx_ir as ir
-
-    tensor = None if value is None else ir.convenience.get_const_tensor(value)
-    return None if tensor is None else list(tensor.numpy().flatten().tolist())

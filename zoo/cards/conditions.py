@@ -80,14 +80,11 @@ def _places_in_tokens(row: ModelSpec) -> bool:
     return row.modality == "image" and seen is not None and added
 
 
-def _padded_to_half_a_minute(row: ModelSpec) -> bool:
-    fixed = any(tensor.padding == "fixed" for tensor in row.inputs)
-    return fixed and row.modality == "audio"
-
-
-def _alone(row: ModelSpec) -> bool:
-    forbidden = any(tensor.padding == "forbidden" for tensor in row.inputs)
-    return forbidden and row.modality == "audio"
+def _sounds(padding: str) -> Condition:
+    """Return whether sounds are padded in a way."""
+    return lambda row: (
+        row.modality == "audio" and any(tensor.padding == padding for tensor in row.inputs)
+    )
 
 
 _labels = _trained("(^|then )supervised", "image")
@@ -160,9 +157,9 @@ CONDITIONS: Mapping[str, Condition] = {
     "speech-units": _trained("k-means units", "audio"),
     "speech-letters": _trained("CTC", "audio"),
     "read-aloud": _trained("LibriSpeech|Libri-Light", "audio"),
-    "alone": _alone,
+    "alone": _sounds("forbidden"),
     "transcribed": _trained("transcription", "audio"),
-    "half-minute": _padded_to_half_a_minute,
+    "half-minute": _sounds("fixed"),
     "not-commercial": lambda row: "-nc-" in row.license,
     "metas-terms": lambda row: row.license == "dinov3-license",
     "no-licence": lambda row: row.license == "none",
