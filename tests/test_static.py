@@ -480,6 +480,14 @@ def test_what_is_no_text_and_what_is_no_option_is_said() -> None:
     np.testing.assert_array_equal(encoder.encode_query("a"), encoder.encode("a"))
 
 
+@pytest.mark.parametrize("name", ["glove-6b-300", "fasttext-cc-en-300"])
+def test_a_lone_surrogate_is_refused_as_by_every_other_model_of_texts(name: str) -> None:
+    encoder = load_row(tiny_row(name), weights="random")
+
+    with pytest.raises(InputError, match="Item 1: The text holds a lone surrogate at character 2"):
+        encoder.encode(["a", "a \ud800"])
+
+
 @pytest.mark.parametrize(
     ("name", "header"),
     [

@@ -88,15 +88,16 @@ def preprocessor_for(spec: EncoderSpec, tokenizer: Path | None = None) -> Prepro
         spec: The row, or what a bundle says.
         tokenizer: The tokenizer file, for text; None takes the stand-in of random weights.
     """
-    recipe = spec.preprocess
+    recipe, vocab = spec.preprocess, spec.vocab
+    names = tuple(tensor.name for tensor in spec.inputs)
     if isinstance(recipe, ImagePreprocess):
         from zoo.preprocess.image import ImagePreprocessor
 
-        return ImagePreprocessor(recipe, name=spec.inputs[0].name)
+        return ImagePreprocessor(recipe, name=names[0])
     if isinstance(recipe, VideoPreprocess):
         from zoo.preprocess.video import VideoPreprocessor
 
-        return VideoPreprocessor(recipe, name=spec.inputs[0].name)
+        return VideoPreprocessor(recipe, name=names[0])
     if isinstance(recipe, AudioPreprocess):
         from zoo.preprocess.audio import AudioPreprocessor
 
@@ -105,28 +106,15 @@ def preprocessor_for(spec: EncoderSpec, tokenizer: Path | None = None) -> Prepro
         from zoo.preprocess.vocabulary import StandIn, read_vocabulary
         from zoo.preprocess.words import WordPreprocessor
 
-        vocabulary = StandIn(spec.vocab or 0, recipe) if tokenizer is None else (
-            read_vocabulary(tokenizer)
-        )  # fmt: skip
-        return WordPreprocessor(
-            recipe,
-            vocabulary,
-            inputs=tuple(tensor.name for tensor in spec.inputs),
-            rows=spec.vocab or 0,
-            file=tokenizer,
-        )
-    names = tuple(tensor.name for tensor in spec.inputs)
+        rows = vocab or 0
+        words = StandIn(rows, recipe) if tokenizer is None else read_vocabulary(tokenizer)
+        return WordPreprocessor(recipe, words, inputs=names, rows=rows, file=tokenizer)
     if isinstance(recipe, TermPreprocess):
         from zoo.preprocess.terms import TermPreprocessor, read_terms
 
         terms = None if tokenizer is None else read_terms(tokenizer)
         return TermPreprocessor(
-            recipe,
-            terms,
-            name=spec.name,
-            inputs=names,
-            columns=spec.vocab or 0,
-            file=tokenizer,
+            recipe, terms, name=spec.name, inputs=names, columns=vocab or 0, file=tokenizer
         )
     if isinstance(recipe, KeypointPreprocess):
         from zoo.preprocess.keypoints import KeypointPreprocessor
@@ -136,14 +124,10 @@ def preprocessor_for(spec: EncoderSpec, tokenizer: Path | None = None) -> Prepro
         raise TypeError(f"{spec.name} has no preprocessing.")
     from zoo.preprocess.text import TextPreprocessor
 
-    vocab = spec.vocab
     if tokenizer is None and vocab is None:
         raise TypeError(f"{spec.name} needs a tokenizer file.")
     return TextPreprocessor(
-        recipe,
-        tokenizer or _standin(recipe, vocab or 0),
-        inputs=tuple(i.name for i in spec.inputs),
-        vocab=vocab,
+        recipe, tokenizer or _standin(recipe, vocab or 0), inputs=names, vocab=vocab
     )
 
 

@@ -33,3 +33,31 @@ def read_path(item: str | Path) -> tuple[bytes, str]:
         ) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} cannot be read: {error}.") from error
+
+
+def file_bytes(item: str | Path | bytes | bytearray | memoryview, kind: str) -> tuple[bytes, str]:
+    """Return the bytes of a file, and what messages call it.
+
+    Args:
+        item: The path of the file, or its bytes.
+        kind: What it should hold: `sound`, `clip`.
+
+    Raises:
+        InputError: It cannot be read, or is empty.
+    """
+    if isinstance(item, bytes | bytearray | memoryview):
+        if not len(item):
+            raise InputError(f"The bytes are empty. Pass those of a {kind}.")
+        return bytes(item), "The bytes"
+    data, name = read_path(item)
+    if not data:
+        raise InputError(f"{name}: empty, no bytes at all. Record or fetch the {kind} again.")
+    return data, name
+
+
+def one_line(error: Exception) -> str:
+    """Return what a decoder says of a file, in one short line."""
+    words = " ".join(str(error).split())[:160].rstrip(".")
+    # some name the buffer that they were given; its address helps nobody
+    words = re.sub(r" ?<_io\.BytesIO object at 0x[0-9a-f]+>:?", "", words)
+    return words or type(error).__name__

@@ -6,7 +6,6 @@ Whatever bytes are handed in, the answer is an image or an InputError that says 
 from __future__ import annotations
 
 import io
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from PIL import Image
 
 from zoo.errors import InputError
 from zoo.preprocess.arrays import image_from_array, image_from_grey16
-from zoo.preprocess.files import read_path
+from zoo.preprocess.files import one_line, read_path
 
 # What a decoder is trusted with: Pillow's EPS reader would start Ghostscript, and rare formats are
 # where decoders break.
@@ -76,12 +75,12 @@ def _from_bytes(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=readable_formats())
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{name}: {_cause(error)}. Shrink the image first, or raise PIL.Image.MAX_IMAGE_PIXELS "
-            "if you trust it."
+            f"{name}: {one_line(error)}. Shrink the image first, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from error
     except Exception as error:  # a decoder given hostile bytes may raise anything
         raise InputError(
-            f"{name}: not an image that can be read ({_cause(error)}). Readable: "
+            f"{name}: not an image that can be read ({one_line(error)}). Readable: "
             f"{', '.join(readable_formats())}."
         ) from error
     limit = Image.MAX_IMAGE_PIXELS
@@ -106,8 +105,8 @@ def _loaded(image: Image.Image, name: str) -> Image.Image:
         return image if turn is None else image.transpose(turn)
     except Exception as error:  # as above
         raise InputError(
-            f"{name}: a broken {image.format or 'image'} file ({_cause(error)}). Fetch or save it "
-            "again."
+            f"{name}: a broken {image.format or 'image'} file ({one_line(error)}). Fetch or save "
+            "it again."
         ) from error
 
 
@@ -126,7 +125,7 @@ def _converted(image: Image.Image, channels: Literal["rgb", "grey"]) -> Image.Im
         raise
     except Exception as error:  # as above: broken palettes show here
         raise InputError(
-            f"An image of mode {image.mode} cannot become {mode} ({_cause(error)}). Convert it "
+            f"An image of mode {image.mode} cannot become {mode} ({one_line(error)}). Convert it "
             "first."
         ) from error
 
@@ -144,13 +143,6 @@ def readable_formats() -> tuple[str, ...]:
     """Return the formats of FORMATS that this build of Pillow has."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _cause(error: Exception) -> str:
-    words = " ".join(str(error).split())[:160].rstrip(".")
-    # Pillow names the buffer that it was given; its address helps nobody
-    words = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", words)
-    return words or type(error).__name__
 
 
 _quiet_lock = threading.Lock()

@@ -7,7 +7,6 @@ by libsndfile (WAV, FLAC, OGG, MP3, AIFF, ...).
 from __future__ import annotations
 
 import io
-import re
 import reprlib
 from collections.abc import Mapping
 from math import ceil
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from zoo.arrays import to_numpy
 from zoo.errors import InputError, MissingExtraError
-from zoo.preprocess.files import read_path
+from zoo.preprocess.files import file_bytes, one_line
 
 Samples = NDArray[np.float32]
 
@@ -91,7 +90,7 @@ def _from_file(
     item: str | Path | bytes | bytearray | memoryview, seconds: float, *, cut: bool
 ) -> tuple[Samples, int]:
     """Return (S, C) and the file's rate; of a long file only what is needed is decoded."""
-    data, name = file_bytes(item)
+    data, name = file_bytes(item, "sound")
     try:
         import soundfile
     except ModuleNotFoundError as error:
@@ -116,24 +115,6 @@ def _from_file(
     if not len(values):
         raise InputError(f"{name}: no samples at all. Record or fetch the sound again.")
     return values, own
-
-
-def file_bytes(
-    item: str | Path | bytes | bytearray | memoryview, kind: str = "sound"
-) -> tuple[bytes, str]:
-    """Return the bytes of a file and what messages call it.
-
-    Raises:
-        InputError: It cannot be read, or is empty.
-    """
-    if isinstance(item, bytes | bytearray | memoryview):
-        if not len(item):
-            raise InputError(f"The bytes are empty. Pass those of a {kind}.")
-        return bytes(item), "The bytes"
-    data, name = read_path(item)
-    if not data:
-        raise InputError(f"{name}: empty, no bytes at all. Record or fetch the {kind} again.")
-    return data, name
 
 
 def _pair(item: Any) -> tuple[Any, Any]:  # noqa: ANN401  anything
@@ -204,10 +185,3 @@ def _rate(value: Any) -> int:  # noqa: ANN401  whatever was given
             f"number of Hz from {RATES[0]} to {RATES[1]}."
         )
     return rate
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says, in one short line."""
-    words = " ".join(str(error).split())[:160].rstrip(".")
-    words = re.sub(r" ?<_io\.BytesIO object at 0x[0-9a-f]+>:?", "", words)
-    return words or type(error).__name__

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import FormatError, InputError, OptionError
+from zoo.errors import FormatError, InputError
 from zoo.fitting import unfitted
 from zoo.preprocess import PLAIN, Ask, Batch, Sample
-from zoo.preprocess.text import ROLES
+from zoo.preprocess.text import refuse_prompts, text_problem
 from zoo.spec import TermPreprocess
 from zoo.weights.jsonfile import read_json
 
@@ -85,9 +85,8 @@ class TermPreprocessor:
         """
         if self.terms is None:
             raise unfitted(self._name)
-        if ask.prompt is not None or ask.prompt_name is not None or ask.role not in (None, *ROLES):
-            raise OptionError("This model has no prompts and no roles of its own. Leave them out.")
-        return [self._sample(item) for item in items]
+        refuse_prompts(ask)
+        return [text_problem(item) or self._sample(item) for item in items]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Fill shorter texts with a count of nothing."""
@@ -100,10 +99,8 @@ class TermPreprocessor:
             counts[index, : len(here)] = sample.arrays[self._counts]
         return {self._ids: ids, self._counts: counts}
 
-    def _sample(self, item: object) -> Sample | InputError:
-        if not isinstance(item, str):
-            return InputError(f"A text must be a str, not {type(item).__name__}.")
-        found = {self._columns[term]: count for term, count in self.count(item).items()
+    def _sample(self, text: str) -> Sample | InputError:
+        found = {self._columns[term]: count for term, count in self.count(text).items()
                  if term in self._columns}  # fmt: skip
         columns = sorted(found)
         return Sample(

@@ -103,7 +103,7 @@ class TextPreprocessor:
         results: list[Sample | InputError | None] = []
         texts: list[str] = []
         for item in items:
-            error = _complaint(item)
+            error = text_problem(item)
             results.append(error)
             if error is None:
                 texts.append(clean(role.prompt + item))
@@ -192,7 +192,7 @@ def resolve_role(recipe: TextPreprocess, ask: Ask) -> Role:
             "before a text. Give one of them."
         )
     prompt = ask.prompt
-    problem = None if prompt is None else _complaint(prompt)
+    problem = None if prompt is None else text_problem(prompt)
     if problem is not None:
         raise OptionError(f"prompt={prompt!r}: {problem}")
     if ask.prompt_name is not None:
@@ -213,8 +213,18 @@ def _known(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
     return table[name]
 
 
-def _complaint(item: object) -> InputError | None:
-    """Return what is wrong with an item, or None."""
+def refuse_prompts(ask: Ask) -> None:
+    """Refuse what a model cannot honour that takes texts as they are; both roles are the same.
+
+    Raises:
+        OptionError: A prompt or another role was asked for.
+    """
+    if ask.prompt is not None or ask.prompt_name is not None or ask.role not in (None, *ROLES):
+        raise OptionError("This model has no prompts and no roles of its own. Leave them out.")
+
+
+def text_problem(item: object) -> InputError | None:
+    """Return what is wrong with an item that should be a text, or None."""
     if not isinstance(item, str):
         hint = ": decode it, item.decode()" if isinstance(item, bytes) else ""
         return InputError(f"A text must be a str, not {type(item).__name__}{hint}.")

@@ -17,9 +17,9 @@ from PIL import Image
 
 from zoo.errors import InputError, MissingExtraError, OptionError
 from zoo.preprocess import PLAIN, Array, Ask, Batch, Sample, stack
+from zoo.preprocess.files import file_bytes, one_line
 from zoo.preprocess.image import ImagePreprocessor
 from zoo.preprocess.opening import quiet_pillow, readable_formats
-from zoo.preprocess.sound import file_bytes, one_line
 from zoo.spec import VideoPreprocess
 
 MOST = 1_000_000  # frames of a file; evenly spread ones would show nothing of more

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import FormatError, InputError, OptionError
+from zoo.errors import FormatError, InputError
 from zoo.preprocess import PLAIN, Ask, Batch, Sample
-from zoo.preprocess.text import ROLES
+from zoo.preprocess.text import refuse_prompts, text_problem
 from zoo.preprocess.vocabulary import Table, Vocabulary
 from zoo.spec import WordPreprocess
 
@@ -84,9 +84,8 @@ class WordPreprocessor:
         Raises:
             OptionError: A prompt was asked for; single words have no use for one.
         """
-        if ask.prompt is not None or ask.prompt_name is not None or ask.role not in (None, *ROLES):
-            raise OptionError("This model has no prompts and no roles of its own. Leave them out.")
-        return [self._sample(item) for item in items]
+        refuse_prompts(ask)
+        return [text_problem(item) or self._sample(item) for item in items]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Fill shorter texts, and shorter words, with padding."""
@@ -100,10 +99,8 @@ class WordPreprocessor:
             ids[place], mask[place] = row, real
         return {self._rows: ids, self._mask: mask}
 
-    def _sample(self, item: object) -> Sample | InputError:
-        if not isinstance(item, str):
-            return InputError(f"A text must be a str, not {type(item).__name__}.")
-        text = item.lower() if self.vocabulary.lower else item
+    def _sample(self, text: str) -> Sample | InputError:
+        text = text.lower() if self.vocabulary.lower else text
         found: list[list[int]] = []
         for word in self._split(text):
             if len(found) == self.recipe.max_length:

@@ -18,6 +18,7 @@ from zoo.errors import InputError, MissingExtraError
 from zoo.fitting import Fit
 from zoo.preprocess import Array, Preprocessor
 from zoo.preprocess.terms import TermPreprocessor
+from zoo.preprocess.text import text_problem
 from zoo_classic.term_config import TermConfig
 
 
@@ -31,8 +32,9 @@ def fit_terms(config: TermConfig, items: Iterable[Any], preprocessor: Preprocess
     assert isinstance(preprocessor, TermPreprocessor), "a row of terms has their preprocessing"
     counts: list[Counter[str]] = []
     for index, item in enumerate(items):
-        if not isinstance(item, str):
-            raise InputError(f"A text must be a str, not {type(item).__name__}.", index=index)
+        problem = text_problem(item)
+        if problem is not None:
+            raise problem.at(index)
         counts.append(preprocessor.count(item))
     terms, texts_with = _terms(config, counts)
     weights = np.log((1 + len(counts)) / (1 + texts_with)) + 1  # (V,) float64
