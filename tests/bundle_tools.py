@@ -14,7 +14,7 @@ import pytest
 
 from tests.tiny_rows import tiny_row
 from zoo import samples
-from zoo.bundle import MANIFEST
+from zoo.bundle import MANIFEST, sealed
 from zoo.spec import AudioPreprocess, ModelSpec, TextPreprocess, WordPreprocess
 from zoo.weights.cache import exclusive
 from zoo_export.build import build_bundle
@@ -58,11 +58,11 @@ def items_of(row: ModelSpec, number: int) -> list[Any]:
 
 
 def change_manifest(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Rewrite a bundle's manifest."""
+    """Rewrite a bundle's manifest as if it had been written so."""
     path = bundle / MANIFEST
     value = json.loads(path.read_text())
     change(value)
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(sealed(value)))
 
 
 def rehash(bundle: Path, name: str) -> None:

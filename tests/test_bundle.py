@@ -39,6 +39,7 @@ from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.runtime import open_encoder
 from zoo.spec import ImagePreprocess, ModelSpec, Role, TextPreprocess, WeightsSpec
+from zoo.verify import verify
 from zoo_export.draft import facts_of
 
 every_row = pytest.mark.parametrize("row", list(default_registry()), ids=lambda row: row.name)
@@ -105,8 +106,14 @@ def test_a_changed_byte_is_refused_and_named(minilm: Path, name: str) -> None:
     data = bytearray((minilm / name).read_bytes())
     data[len(data) // 2] ^= 1
     (minilm / name).write_bytes(data)
-    with pytest.raises(BundleError, match=f"{name} has been changed"):
+    with pytest.raises(BundleError, match=f"{name} has been changed or damaged: its sha256 is not"):
         open_bundle(minilm)
+
+
+def test_a_file_that_was_cut_off_is_named_with_what_to_do(minilm: Path) -> None:
+    os.truncate(minilm / MODEL, 1000)
+    with pytest.raises(BundleError, match=rf"{MODEL} has been .* has 1000 bytes, not .* Copy the"):
+        open_encoder(minilm)
 
 
 def test_a_missing_and_an_extra_file_are_refused_and_named(minilm: Path) -> None:
@@ -176,6 +183,41 @@ def test_a_manifest_that_was_tampered_with_is_refused(
     change_manifest(minilm, change)
     with pytest.raises(BundleError, match=why):
         open_bundle(minilm)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["facts"].update(name="another"),
+        lambda v: v["golden"]["limits"].update(pooled=1.0),
+        lambda v: v["verdict"].update(line="parity passed: better than it was"),
+        lambda v: v.pop("toolchain"),
+        lambda v: v.update(sha256=None),
+        lambda v: v.pop("sha256"),
+    ],
+)
+def test_a_manifest_that_was_edited_by_hand_is_refused(
+    minilm: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    value = json.loads((minilm / MANIFEST).read_text())
+    change(value)
+    (minilm / MANIFEST).write_text(json.dumps(value, indent=1))
+    with pytest.raises(BundleError, match=r"manifest\.json has been changed or damaged"):
+        verify(minilm)
+
+
+def test_a_manifest_that_is_only_laid_out_anew_is_the_same(minilm: Path) -> None:
+    value = json.loads((minilm / MANIFEST).read_text())
+    turned = dict(reversed(value.items()))
+    (minilm / MANIFEST).write_text(json.dumps(turned, indent=4), encoding="utf-16")
+    assert open_bundle(minilm).manifest.facts.name == "all-minilm-l6-v2"
+
+
+def test_a_bundle_from_before_manifests_were_hashed_opens(minilm: Path) -> None:
+    value = json.loads((minilm / MANIFEST).read_text())
+    del value["sha256"]
+    (minilm / MANIFEST).write_text(json.dumps({**value, "schema": 2}))
+    assert open_bundle(minilm).manifest.facts.name == "all-minilm-l6-v2"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1, "format": 2}', "[" * 100_000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import zoo
 from tests.bundle_tools import BundleOf
 from tests.bundle_tools import bundle_of as bundle_of  # a fixture
+from tests.bundle_tools import minilm as minilm
 from tests.cli_tools import Zoo
 from tests.mutations.bench import reference
 from tests.test_parity_onnx import lost_bias
@@ -67,6 +69,32 @@ def test_a_wrong_file_is_refused_and_written_about(
     assert ran.out == Report.from_json(json.read_text()).line() + "\n"
     assert ran.out.startswith(f"parity refused: {NAME}: wrong.onnx ")
     assert ElementTree.parse(junit).find("testsuite/testcase/failure") is not None
+
+
+@pytest.mark.parametrize("bytes_left", [0, 1000])
+def test_a_damaged_bundle_is_said_to_be_damaged_and_not_judged(
+    run: Zoo, minilm: Path, bytes_left: int
+) -> None:
+    os.truncate(minilm / "model.onnx", bytes_left)
+
+    ran = run("parity", minilm)
+
+    assert ran.code == 1
+    assert f"{minilm / 'model.onnx'} has been changed or damaged: it has {bytes_left}" in ran.err
+    assert "Copy the bundle again" in ran.err
+
+
+def test_weights_with_a_wrong_bit_are_not_taken_for_an_export_that_went_wrong(
+    run: Zoo, minilm: Path
+) -> None:
+    data = bytearray((minilm / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (minilm / "model.onnx").write_bytes(data)
+
+    ran = run("parity", minilm)
+
+    assert ran.code == 1
+    assert "model.onnx has been changed or damaged: its sha256" in ran.err
 
 
 def test_other_weights_are_refused(run: Zoo, bundle_of: BundleOf) -> None:

@@ -10,20 +10,23 @@
     README.md            for people
 
 A bundle is written beside its place and renamed when it is complete; it is opened only if every
-byte is what the manifest says.
+byte is what the manifest says, and the manifest is what it was when it was written. That finds
+damage and edits by mistake; whoever means harm can write all hashes anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zoo.errors import BundleError, FormatError, OptionError
 from zoo.manifest import FileFacts, Manifest
@@ -33,7 +36,7 @@ from zoo.weights.jsonfile import read_json
 from zoo.weights.lock import hash_file
 from zoo.weights.names import checked
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -43,6 +46,8 @@ SCOPES = "scopes.json"
 README = "README.md"
 
 _FORMAT = "zoo-bundle"
+_SEALED = 3  # the first schema whose manifest holds the hash of what it says itself
+_ADVICE = "Copy the bundle again from where it was made, or make it anew with `zoo export`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +108,16 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
         }
         manifest = replace(manifest, files=files)
         value = {"format": _FORMAT, "schema": SCHEMA, **to_plain(manifest)}
-        text = json.dumps(value, indent=1, ensure_ascii=False)
+        text = json.dumps(sealed(value), indent=1, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest as JSON with the hash of all that it says, however it is laid out."""
+    rest = {name: field for name, field in value.items() if name != "sha256"}
+    text = json.dumps(rest, sort_keys=True)
+    return {**rest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def open_bundle(path: str | Path) -> Bundle:
@@ -137,8 +149,7 @@ def opening_bundle(path: str | Path) -> Iterator[Bundle]:
         try:
             yield Bundle(path=path, manifest=manifest)
         finally:
-            with disk_errors(path):
-                hashing.result()
+            hashing.result()
 
 
 def damage(path: Path) -> str | None:
@@ -158,8 +169,19 @@ def _looked_over(path: Path) -> Manifest:
             f"{path} was not proven equal to the network ({manifest.verdict.line}), so it is not "
             f"run. Its {PARITY} says more."
         )
-    with disk_errors(path):
-        _check_names(path, manifest)
+    _check_names(path, manifest)
+    return manifest
+
+
+def read_whole(path: Path) -> Manifest:
+    """Return the manifest of a bundle all of whose files are as they were written, proven or not.
+
+    Raises:
+        BundleError: As `open_bundle`, but that its verdict does not matter.
+    """
+    manifest = read_manifest(path)
+    _check_names(path, manifest)
+    _check_hashes(path, manifest)
     return manifest
 
 
@@ -175,9 +197,9 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path} is no bundle: it has no {MANIFEST}. Make one with `zoo export`.")
     try:
         value = read_json(path / MANIFEST, MANIFEST, unique=True)
-        if not isinstance(value, dict) or value.pop("format", None) != _FORMAT:
+        if not isinstance(value, dict) or value.get("format") != _FORMAT:
             raise FormatError(f"{MANIFEST} is not that of a bundle.")
-        schema = value.pop("schema", None)
+        schema = value.get("schema")
         if type(schema) is not int:
             raise FormatError(f"{MANIFEST} does not say its schema.")
         if schema > SCHEMA:
@@ -185,6 +207,12 @@ def read_manifest(path: Path) -> Manifest:
                 f"{path} was written by a newer encoder-zoo (schema {schema}; this one reads up to "
                 f"{SCHEMA}). Update it: python -m pip install --upgrade encoder-zoo"
             )
+        if schema >= _SEALED and value.pop("sha256", None) != sealed(value)["sha256"]:
+            raise BundleError(
+                f"{path / MANIFEST} has been changed or damaged: it does not say what its sha256 "
+                f"was made of. {_ADVICE}"
+            )
+        del value["format"], value["schema"]
         manifest = from_plain(Manifest, value, MANIFEST)
         for name in manifest.files:
             if checked(name) != Path(name).name or name == MANIFEST:
@@ -198,17 +226,23 @@ def read_manifest(path: Path) -> Manifest:
 
 def _check_names(path: Path, manifest: Manifest) -> None:
     """Refuse a folder that lacks a file, has one too many, or one of another size."""
-    there = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} - {MANIFEST}
-    for name, facts in manifest.files.items():
-        file = path / name
-        if not file.is_file():
-            raise BundleError(f"{path} is not complete: {name} is missing.")
-        size = file.stat().st_size
-        if size != facts.size:
-            raise BundleError(f"{file} has been changed: it has {size} bytes, not {facts.size}.")
-    extra = sorted(there - set(manifest.files))
+    with disk_errors(path):
+        found = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+        for name, facts in manifest.files.items():
+            file = path / name
+            if not file.is_file():
+                raise BundleError(f"{path} is not complete: {name} is missing. {_ADVICE}")
+            size = file.stat().st_size
+            if size != facts.size:
+                raise BundleError(
+                    f"{file} has been changed or damaged: it has {size} bytes, not {facts.size}. "
+                    f"{_ADVICE}"
+                )
+    extra = sorted(found - {MANIFEST, *manifest.files})
     if extra:
-        raise BundleError(f"{path} holds {', '.join(extra[:5])}, which its manifest does not name.")
+        raise BundleError(
+            f"{path} holds {', '.join(extra[:5])}, which its manifest does not name. Move it away."
+        )
 
 
 def _check_hashes(path: Path, manifest: Manifest) -> None:
@@ -216,7 +250,8 @@ def _check_hashes(path: Path, manifest: Manifest) -> None:
     for name, facts in manifest.files.items():
         if hash_file(path / name)[0] != facts.sha256:
             raise BundleError(
-                f"{path / name} has been changed: its sha256 is not that of the manifest."
+                f"{path / name} has been changed or damaged: its sha256 is not that of the "
+                f"manifest. {_ADVICE}"
             )
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from zoo.backends.compile import CompileBackend
-from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, Bundle, read_manifest
+from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, Bundle, read_whole
 from zoo.errors import OptionError
 from zoo.manifest import Manifest
 from zoo.preprocess import Array, Preprocessor, preprocessor_for
@@ -108,6 +108,7 @@ def offer(row: ModelSpec, against: str) -> Offer:
 
     Raises:
         OptionError: There is no such thing.
+        BundleError: A file of the bundle is not what was written.
     """
     if against in HALVES:
         return Offer(label=against, make=_half(HALVES[against]))
@@ -135,7 +136,7 @@ def _half(dtype: torch.dtype) -> Make:
 
 
 def _bundle(folder: Path, device: str, label: str) -> Offer:
-    manifest = read_manifest(folder)
+    manifest = read_whole(folder)
     dims = (size for tensor in manifest.facts.inputs for size in tensor.shape)
     scopes, tokenizer = folder / SCOPES, folder / TOKENIZER
 
