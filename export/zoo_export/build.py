@@ -22,6 +22,7 @@ from zoo_export.golden import write_golden
 from zoo_export.lowered import lowered
 from zoo_export.onnx import Exported
 from zoo_export.parity import OnnxCandidate, Profile, Report
+from zoo_export.parity.backend_candidate import BackendCandidate
 from zoo_export.parity.gate import deferred, judge_against
 from zoo_export.parity.reference import prepare
 from zoo_export.parity.repro import write_repros
@@ -56,8 +57,8 @@ class Built:
     seconds: Mapping[str, float]
 
 
-class SessionCandidate:
-    """A graph on ONNX Runtime, as the gate judges it.
+class SessionCandidate(BackendCandidate):
+    """A graph on ONNX Runtime, which also shows what crosses the boundaries of modules.
 
     Args:
         backend: The graph's.
@@ -66,13 +67,8 @@ class SessionCandidate:
     """
 
     def __init__(self, backend: OnnxBackend, preprocessor: Preprocessor, graph: Exported) -> None:
-        self.backend = backend
-        self.preprocessor = preprocessor
+        super().__init__(backend, preprocessor)
         self.graph = graph
-
-    def run(self, batch: dict[str, Array]) -> dict[str, Array]:
-        """Run a batch of the row's inputs; return the outputs by name."""
-        return self.backend.arrays(batch)
 
     def taps(self, batch: dict[str, Array], shapes: Mapping[Boundary, tuple[int, ...]]) -> Values:
         """Run a batch once with what crosses the boundaries of modules as further outputs."""

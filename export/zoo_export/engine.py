@@ -6,28 +6,10 @@ from dataclasses import replace
 
 from zoo.bundle import Bundle
 from zoo.manifest import Engine, Manifest, Verdict
-from zoo.preprocess import Array, Preprocessor
-from zoo.runtime.graph import ArtefactBackend
 from zoo.targets import EngineOptions, Target
 from zoo_export.draft import Draft, bundled_preprocessor
+from zoo_export.parity.backend_candidate import BackendCandidate
 from zoo_export.parity.gate import judge_against
-
-
-class EngineCandidate:
-    """An engine on its runtime, as the gate judges it.
-
-    Args:
-        backend: That runs it.
-        preprocessor: That the bundle will have.
-    """
-
-    def __init__(self, backend: ArtefactBackend, preprocessor: Preprocessor) -> None:
-        self.backend = backend
-        self.preprocessor = preprocessor
-
-    def run(self, batch: dict[str, Array]) -> dict[str, Array]:
-        """Run a batch of the row's inputs; return the outputs by name."""
-        return self.backend.arrays(batch)
 
 
 def add_engine(draft: Draft, manifest: Manifest, target: Target, options: EngineOptions) -> Draft:
@@ -58,7 +40,7 @@ def add_engine(draft: Draft, manifest: Manifest, target: Target, options: Engine
     backend = target.open(bundle, device=None, threads=None)
     assert draft.reference is not None, "seen to above"
     report = judge_against(
-        draft.reference, {engine.target: EngineCandidate(backend, bundled_preprocessor(draft))}
+        draft.reference, {engine.target: BackendCandidate(backend, bundled_preprocessor(draft))}
     )
     verdict = Verdict(outcome=report.verdict, line=report.line())
     together = replace(

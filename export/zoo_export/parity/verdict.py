@@ -94,31 +94,35 @@ def yardstick_faults(
     return tuple(faults)
 
 
-def _bases(yardstick: Sequence[Measure]) -> dict[str, float]:
-    """Return the least that the yardstick is taken to err by, for each measure of a row."""
-    return {
-        "row": pooled(yardstick),
-        "vector": _typical([measure.vector for measure in yardstick]),
-        "peak": _typical([measure.peak for measure in yardstick]),
-    }
+def allowances(
+    yardstick: Sequence[Measure], elements: int, thresholds: Thresholds, *, row: float = 1.0
+) -> list[dict[str, float]]:
+    """Return what the answer to each sample may err by, for each measure.
+
+    Args:
+        yardstick: Of each sample.
+        elements: Numbers that it was pooled over.
+        thresholds: Limits.
+        row: Times the pooled limit that an answer's own error may be. With 1, some answer is beyond
+            its limit wherever all of them together are.
+    """
+    k, floor = thresholds.ratio(elements), thresholds.floor
+    error = pooled(yardstick)
+    vector = _typical([measure.vector for measure in yardstick])
+    peak = _typical([measure.peak for measure in yardstick])
+    return [
+        {
+            "error": row * k * max(error, own.error) + floor,
+            "vector": thresholds.vector * k * max(vector, own.vector) + floor,
+            "peak": thresholds.peak * k * max(peak, own.peak) + thresholds.peak_floor,
+        }
+        for own in yardstick
+    ]
 
 
-def used(
-    measure: Measure,
-    own: Measure,
-    bases: Mapping[str, float],
-    *,
-    k: float,
-    thresholds: Thresholds,
-) -> tuple[float, str]:
-    """Return the largest part of a limit that one answer uses up, and which limit."""
-    shares = []
-    for kind, base in bases.items():
-        name = "error" if kind == "row" else kind
-        floor = thresholds.peak_floor if kind == "peak" else thresholds.floor
-        allowed = getattr(thresholds, kind) * k * max(base, getattr(own, name)) + floor
-        shares.append((getattr(measure, name) / allowed, kind))
-    return max(shares)
+def _typical(values: Sequence[float]) -> float:
+    """Return the root mean square of a sample's extremes: one lucky sample sets no limit."""
+    return math.sqrt(math.fsum(value * value for value in values) / len(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +134,7 @@ class Use:
         output: Its output.
         measure: Its distance from the oracle.
         share: Largest part of a limit that it used up; above 1 it is refused.
-        kind: Which limit: `row`, `vector` or `peak`.
+        kind: Of which measure: `error`, `vector` or `peak`.
     """
 
     row: Row
@@ -148,11 +152,12 @@ def uses(
 ) -> Iterator[Use]:
     """Yield what every output of every answer used up of its limits."""
     for output, measures in yardstick.items():
-        bases, k = _bases(measures), thresholds.ratio(elements[output])
+        allowed = allowances(measures, elements[output], thresholds, row=thresholds.row)
         for row in rows:
             if output in row.outputs:
-                measure, own = row.outputs[output], measures[row.sample]
-                share, kind = used(measure, own, bases, k=k, thresholds=thresholds)
+                measure = row.outputs[output]
+                limits = allowed[row.sample].items()
+                share, kind = max((getattr(measure, name) / most, name) for name, most in limits)
                 yield Use(row=row, output=output, measure=measure, share=share, kind=kind)
 
 
@@ -177,18 +182,15 @@ def judge_output(
         found: Neighbour overlap and rank correlation, where they were computed.
         thresholds: Limits.
     """
-    answers = [(row, row.outputs[output]) for row in rows if output in row.outputs]
-    own = pooled(yardstick)
-    error = pooled(measure for _, measure in answers)
-    k = thresholds.ratio(elements)
+    answers = list(uses(rows, {output: yardstick}, {output: elements}, thresholds))
+    measures = [answer.measure for answer in answers]
+    own, error, k = pooled(yardstick), pooled(measures), thresholds.ratio(elements)
     worst, where = error / (k * own + thresholds.floor), "pooled over all cases"
-    bases = _bases(yardstick)
-    for row, measure in answers:
-        share, kind = used(measure, yardstick[row.sample], bases, k=k, thresholds=thresholds)
-        if share > worst:
+    for answer in answers:
+        if answer.share > worst:
+            row = answer.row
             place = f"position {row.place} of {names[0][row.case]}"
-            worst, where = share, f"{kind} of {names[1][row.sample]} at {place}"
-    measures = [measure for _, measure in answers]
+            worst, where = answer.share, f"{answer.kind} of {names[1][row.sample]} at {place}"
     return OutputVerdict(
         output=output,
         elements=elements,
@@ -207,24 +209,6 @@ def judge_output(
     )
 
 
-def allowances(
-    yardstick: Sequence[Measure], elements: int, thresholds: Thresholds
-) -> list[dict[str, float]]:
-    """Return what each sample's answer may err by itself: `error`, `vector` and `peak`.
-
-    The error's limit is the pooled one: wherever that is broken, it is by some answer.
-    """
-    bases, k = _bases(yardstick), thresholds.ratio(elements)
-    return [
-        {
-            "error": k * max(bases["row"], own.error) + thresholds.floor,
-            "vector": thresholds.vector * k * max(bases["vector"], own.vector) + thresholds.floor,
-            "peak": thresholds.peak * k * max(bases["peak"], own.peak) + thresholds.peak_floor,
-        }
-        for own in yardstick
-    ]
-
-
 def failing(
     rows: Sequence[Row],
     yardstick: Mapping[str, Sequence[Measure]],
@@ -241,8 +225,3 @@ def failing(
         for row in rows
         if any(m.error > limits[output][row.sample]["error"] for output, m in row.outputs.items())
     ]
-
-
-def _typical(values: Sequence[float]) -> float:
-    """Return the root mean square of a sample's extremes: one lucky sample sets no limit."""
-    return math.sqrt(math.fsum(value * value for value in values) / len(values))
