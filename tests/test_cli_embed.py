@@ -406,7 +406,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
         table = pq.read_table(tmp_path / "out.parquet")
         vectors, indices = np.array(table["vector"].to_pylist()), table["index"].to_pylist()
     assert indices == list(range(MANY))
-    np.testing.assert_allclose(vectors, whole, atol=CLOSE)
+    np.testing.assert_array_equal(vectors, whole)
 
 
 @pytest.fixture
@@ -449,13 +449,57 @@ def test_half_written_rows_are_done_again(run: Zoo, bert: Path, unfinished: Path
     table = pq.read_table(unfinished)
     assert table["index"].to_pylist() == list(range(MANY))
     whole = encode(bert, [line.rstrip("\n") for line in lines()])
-    np.testing.assert_allclose(np.array(table["vector"].to_pylist()), whole, atol=CLOSE)
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist()), whole)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".jsonl"])
+def test_an_interruption_inside_a_window_costs_one_batch(
+    run: Zoo, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    (tmp_path / "in.txt").write_text("".join(lines(1500)))
+    command = ("embed", bert, tmp_path / "in.txt", "-o", out)
+    append = journal.Journal.append
+    written: list[int] = []
+
+    def interrupted(self: journal.Journal, batch: list[Any]) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        append(self, batch)
+        written.append(len(batch))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Journal, "append", interrupted)
+        stopped = run(*command)
+    assert f"{sum(written)} items kept" in stopped.err
+    resumed = run(*command)
+
+    assert f"Going on after {sum(written)} items" in resumed.err
+    whole = encode(bert, [line.rstrip("\n") for line in lines(1500)])
+    if suffix == ".npy":
+        vectors, rows = np.load(out), notes_of(out)
+    else:
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        vectors = np.array([row["vector"] for row in rows], dtype=np.float32)
+    np.testing.assert_array_equal(vectors, whole)
+    assert [row["row"] for row in rows] == list(range(1, 1501))
+
+
+def test_zeros_that_a_power_cut_left_are_dropped(tmp_path: Path) -> None:
+    first = journal.Journal(tmp_path, asked={}, width=2)
+    first.append([({"index": 3}, np.ones(2))])
+    first.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    with (tmp_path / "rows.jsonl").open("ab") as file:
+        file.write(bytes(20) + b"\n")
+    with journal.Journal(tmp_path, asked={}, width=2) as second:
+        assert [record["index"] for record in second.records()] == [3]
+        assert 3 in second.done
+        assert 2 not in second.done
 
 
 def test_a_half_written_line_of_a_skipped_item_is_dropped(tmp_path: Path) -> None:
     first = journal.Journal(tmp_path, asked={}, width=2)
-    first.add({"index": 0}, np.ones(2))
-    first.add({"index": 1, "error": "bad"}, None)
+    first.append([({"index": 0}, np.ones(2)), ({"index": 1, "error": "bad"}, None)])
     first.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     rows = tmp_path / "rows.jsonl"
     rows.write_bytes(rows.read_bytes()[:-3])

@@ -205,12 +205,12 @@ def test_roles_and_prompts_reach_the_preprocessor() -> None:
     assert preprocessor.asked[0] == Ask(role="query", prompt="find: ")
 
 
-def test_progress_is_told_to_a_callable() -> None:
+def test_progress_is_told_to_a_callable_after_each_batch() -> None:
     told: list[tuple[int, int | None]] = []
 
-    encoder().encode(TEXTS, progress=lambda done, total: told.append((done, total)))
+    encoder().encode(TEXTS, batch_size=3, progress=lambda done, total: told.append((done, total)))
 
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(3, 4), (4, 4)]
 
 
 def test_progress_draws_on_stderr_only_when_asked(capfd: pytest.CaptureFixture[str]) -> None:

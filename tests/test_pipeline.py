@@ -12,7 +12,7 @@ import pytest
 from tests.toys import ToyPreprocessor
 from zoo import pipeline
 from zoo.errors import InputError
-from zoo.preprocess import PLAIN, Batch, Sample
+from zoo.preprocess import PLAIN, Ask, Batch, Sample
 
 
 def lengths(batch: Batch) -> Sequence[Any]:
@@ -28,7 +28,7 @@ def run(items: Any, **options: Any) -> list[tuple[int, Any]]:
         "batch_size": None,
         "on_error": "raise",
     }
-    return list(pipeline.stream(items, **(defaults | options)))
+    return list(pipeline.in_order(pipeline.run_batches(items, **(defaults | options))))
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
@@ -102,14 +102,68 @@ def test_only_two_windows_are_read_ahead() -> None:
             read.append(1)
             yield "text"
 
-    results = pipeline.stream(
+    batches = pipeline.run_batches(
         endless(), preprocessor=ToyPreprocessor(), ask=PLAIN, runs=[lengths], budget=40,
         batch_size=None, on_error="raise",
     )  # fmt: skip
+    results = pipeline.in_order(batches)
     for _ in range(16):
         next(results)
 
     assert len(read) <= 3 * ToyPreprocessor.window
+
+
+def test_results_are_there_as_soon_as_their_batch_has_run() -> None:
+    ran: list[int] = []
+
+    def counted(batch: Batch) -> Sequence[Any]:
+        ran.append(len(batch["ids"]))
+        return lengths(batch)
+
+    batches = pipeline.run_batches(
+        ["a", "abc", "ab", "abcd"], preprocessor=ToyPreprocessor(), ask=PLAIN, runs=[counted],
+        budget=40, batch_size=2, on_error="raise",
+    )  # fmt: skip
+
+    assert next(batches) == [(3, 4), (1, 3)]
+    assert ran == [2]
+    assert list(batches) == [[(2, 2), (0, 1)]]
+
+
+@pytest.mark.parametrize("done", [range(0), range(16), range(5), {2, 40, 41}, range(50)])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_is_left_runs_in_the_company_that_it_had(done: Any, devices: int) -> None:
+    rng = random.Random(0)
+    texts = ["x" * rng.randint(1, 30) for _ in range(50)]
+
+    def company(batch: Batch) -> Sequence[Any]:
+        return [tuple(lengths(batch))] * len(batch["mask"])
+
+    def results(done: Any) -> dict[int, Any]:
+        batches = pipeline.run_batches(
+            iter(texts), preprocessor=ToyPreprocessor(), ask=PLAIN, runs=[company] * devices,
+            budget=40, batch_size=None, on_error="raise", done=done,
+        )  # fmt: skip
+        return dict(entry for batch in batches for entry in batch)
+
+    whole = results(())
+    assert len(whole) == 50
+    assert results(done) == {index: whole[index] for index in range(50) if index not in done}
+
+
+def test_windows_that_are_done_are_not_prepared_again() -> None:
+    class Counting(ToyPreprocessor):
+        prepared = 0
+
+        def prepare(self, items: Sequence[Any], ask: Ask = PLAIN) -> list[Sample | InputError]:
+            self.prepared += len(items)
+            return super().prepare(items, ask)
+
+    preprocessor = Counting()
+    left = run(["text"] * 40, preprocessor=preprocessor, done=range(36))
+
+    assert left == []  # `in_order` waits for the first
+    assert preprocessor.prepared == 40 - 2 * preprocessor.window
 
 
 def test_an_error_in_a_runner_reaches_the_caller() -> None:

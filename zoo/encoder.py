@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -182,7 +182,8 @@ class Encoder:
             convert_to_tensor: Return torch tensors instead of numpy arrays.
             device: Devices to spread batches over, or one.
             on_error: `skip` leaves bad items out, with one SkippedItemsWarning that lists them.
-            progress: True for a bar on stderr, or a callable that is told (done, total).
+            progress: True for a bar on stderr, or a callable that is told (done, total) when a
+                batch has run.
 
         Returns:
             float32 numpy, or what `output` and `convert_to_tensor` say; (0, D) for an empty list.
@@ -194,27 +195,28 @@ class Encoder:
         output = output or self.spec.outputs[0]
         single = is_single(items, self.spec.modality)
         total = 1 if single else len(items) if isinstance(items, Sized) else None
+        found: dict[int, Any] = {}
+        with Reporter(progress) as report:
+            for batch in self.batches(
+                [items] if single else items,
+                output=output,
+                role=role,
+                prompt=prompt,
+                prompt_name=prompt_name,
+                dims=dims,
+                normalize=normalize,
+                batch_size=batch_size,
+                convert_to_tensor=convert_to_tensor,
+                device=device,
+                on_error=on_error,
+            ):
+                found.update(batch)
+                report(len(found), total)
         rows: list[Any] = []
         skipped: list[InputError] = []
-        with Reporter(progress) as report:
-            for done, (_, row) in enumerate(
-                self.stream(
-                    [items] if single else items,
-                    output=output,
-                    role=role,
-                    prompt=prompt,
-                    prompt_name=prompt_name,
-                    dims=dims,
-                    normalize=normalize,
-                    batch_size=batch_size,
-                    convert_to_tensor=convert_to_tensor,
-                    device=device,
-                    on_error=on_error,
-                ),
-                start=1,
-            ):
-                (skipped if isinstance(row, InputError) else rows).append(row)
-                report(done, total)
+        for index in sorted(found):
+            row = found.pop(index)
+            (skipped if isinstance(row, InputError) else rows).append(row)
         if skipped:
             warnings.warn(SkippedItemsWarning(skipped), stacklevel=2)
         if single and rows:
@@ -249,6 +251,45 @@ class Encoder:
         Memory stays bounded however long the iterator is. Options are those of `encode`; with
         `on_error="skip"` a bad item yields (index, InputError).
         """
+        return pipeline.in_order(
+            self.batches(
+                items,
+                output=output,
+                role=role,
+                prompt=prompt,
+                prompt_name=prompt_name,
+                dims=dims,
+                normalize=normalize,
+                batch_size=batch_size,
+                convert_to_tensor=convert_to_tensor,
+                device=device,
+                on_error=on_error,
+            )
+        )
+
+    def batches(
+        self,
+        items: Iterable[Any],
+        *,
+        output: OutputName | None = None,
+        role: str | None = None,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dims: int | None = None,
+        normalize: bool | None = None,
+        batch_size: int | None = None,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        on_error: OnError = "raise",
+        done: Container[int] = frozenset(),
+    ) -> Iterator[list[tuple[int, Any]]]:
+        """Yield what `stream` does a batch at a time, as soon as it has run: not quite in order.
+
+        Inside a window of some hundred items those of one length run together, the longest first;
+        all of a window come before any of the next. Options are those of `stream`. Indices that are
+        `done`, by an earlier run, are left out; the results of the others are then, to the bit,
+        what that run would have given.
+        """
         output = output or self.spec.outputs[0]
         self._check(output, dims, batch_size, on_error)
         norm = self.spec.normalize if normalize is None else normalize
@@ -272,7 +313,7 @@ class Encoder:
 
             return run
 
-        return pipeline.stream(
+        return pipeline.run_batches(
             items,
             preprocessor=self.preprocessor,
             ask=Ask(role=role, prompt=prompt, prompt_name=prompt_name),
@@ -282,6 +323,7 @@ class Encoder:
             lane_budget=lanes[0].budget() if lanes else 0,
             batch_size=batch_size,
             on_error=on_error,
+            done=done,
         )
 
     def fit(self, items: Iterable[Any]) -> Encoder:

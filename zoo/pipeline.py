@@ -1,15 +1,15 @@
 """Items in, one result an item out: windows, batches, order. No torch, no modality.
 
 While one window of items runs, the next is prepared on another thread. Inside a window items are
-sorted by size, so that a batch holds items of nearly one length; results come out in the order in
-which the items went in.
+sorted by size, so that a batch holds items of nearly one length: results are ready batch by batch,
+and `in_order` puts them back into the order in which the items went in.
 """
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any, Literal
 
@@ -19,9 +19,22 @@ from zoo.preprocess import Ask, Batch, Preprocessor, Sample
 OnError = Literal["raise", "skip"]
 Run = Callable[[Batch], Sequence[Any]]
 """Runs a batch and returns one result a sample."""
+Results = list[tuple[int, Any]]
+"""Index and result of the items of a batch."""
 
 
-def stream(
+def in_order(batches: Iterable[Results]) -> Iterator[tuple[int, Any]]:
+    """Yield (index, result) from 0 on, each as soon as all before it are there."""
+    waiting: dict[int, Any] = {}
+    due = 0
+    for batch in batches:
+        waiting.update(batch)
+        while due in waiting:
+            yield due, waiting.pop(due)
+            due += 1
+
+
+def run_batches(
     items: Iterable[Any],
     *,
     preprocessor: Preprocessor,
@@ -30,10 +43,13 @@ def stream(
     budget: int,
     batch_size: int | None,
     on_error: OnError,
+    done: Container[int] = frozenset(),
     lanes: Sequence[Run] = (),
     lane_budget: int = 0,
-) -> Iterator[tuple[int, Any]]:
-    """Yield (index, result) in order; a skipped item yields (index, InputError).
+) -> Iterator[Results]:
+    """Yield the results of each batch as soon as it has run; of a skipped item, its InputError.
+
+    All of a window are yielded before any of the next.
 
     Args:
         items: Anything iterable; it is read a window at a time.
@@ -43,6 +59,8 @@ def stream(
         budget: Most that a batch may cost, padding included.
         batch_size: Exact number of samples a batch instead of the budget.
         on_error: What a bad item does.
+        done: Indices whose results are not wanted again. The others keep the company in which they
+            would run without it, so that their results are the same to the bit.
         lanes: Narrower runners that share the device of the only one in `runs`; taken where there
             are at least two batches for each.
         lane_budget: Most that a batch of a lane may cost.
@@ -55,6 +73,8 @@ def stream(
 
     def prepare() -> list[tuple[int, Sample | InputError]]:
         chunk = list(islice(source, window))
+        while chunk and all(index in done for index, _ in chunk):
+            chunk = list(islice(source, window))
         prepared = preprocessor.prepare([item for _, item in chunk], ask)
         return [(index, sample.at(index) if isinstance(sample, InputError) else sample)
                 for (index, _), sample in zip(chunk, prepared, strict=True)]  # fmt: skip
@@ -66,18 +86,21 @@ def stream(
         upcoming = ahead.submit(prepare)
         while ready := upcoming.result():
             upcoming = ahead.submit(prepare)
-            bad = [sample for _, sample in ready if isinstance(sample, InputError)]
+            bad: Results = [(index, sample) for index, sample in ready
+                            if isinstance(sample, InputError) and index not in done]  # fmt: skip
             if bad and on_error == "raise":
-                raise bad[0]
+                raise bad[0][1]
             good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
             crew, batches = runs, plan_batches(good, budget=budget, batch_size=batch_size)
             if lanes:
                 small = plan_batches(good, budget=lane_budget, batch_size=batch_size)
                 if len(small) >= 2 * len(lanes):
                     crew, batches = lanes, small
-            results = _run(batches, crew, preprocessor, runners)
-            for index, sample in ready:
-                yield index, sample if isinstance(sample, InputError) else results[index]
+            left = [batch for batch in batches if any(index not in done for index, _ in batch)]
+            if bad:
+                yield bad
+            for results in _run(left, crew, preprocessor, runners):
+                yield [(index, result) for index, result in results if index not in done]
 
 
 def _run(
@@ -85,34 +108,30 @@ def _run(
     crew: Sequence[Run],
     preprocessor: Preprocessor,
     runners: ThreadPoolExecutor,
-) -> dict[int, Any]:
-    """Return index -> result of one window, each batch run by whoever is idle."""
-    results: dict[int, Any] = {}
+) -> Iterator[Results]:
+    """Yield the results of one window's batches, each run by whoever is idle."""
     idle: queue.SimpleQueue[Run] = queue.SimpleQueue()
     for run in crew:
         idle.put(run)
 
-    def work(batch: list[tuple[int, Sample]]) -> None:
+    def work(batch: list[tuple[int, Sample]]) -> Results:
         run = idle.get()
         try:
             outputs = run(preprocessor.collate([sample for _, sample in batch]))
         finally:
             idle.put(run)
-        for (index, _), output in zip(batch, outputs, strict=True):
-            results[index] = output
+        return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
 
     if len(crew) == 1:  # on this thread: an interrupt stops at the next batch
-        for batch in batches:
-            work(batch)
-        return results
-    pending: list[Future[None]] = [runners.submit(work, batch) for batch in batches]
+        yield from map(work, batches)
+        return
+    pending: list[Future[Results]] = [runners.submit(work, batch) for batch in batches]
     try:
-        for future in pending:
-            future.result()
+        for future in as_completed(pending):
+            yield future.result()
     finally:
         for future in pending:
             future.cancel()
-    return results
 
 
 def plan_batches(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from zoo.errors import InputError, OptionError
 if TYPE_CHECKING:
     from zoo.cli.journal import Journal, Record
     from zoo.encoder import Encoder
+    from zoo.preprocess import Array
 
 SHOWN = 10  # skipped items that are named; the rest are counted
 
@@ -148,19 +148,16 @@ def command(
     everything = _chain(first, items)
     width = dims or encoder.dim
     with Journal(part, asked=asked, width=width, restart=not resume) as journal:
-        _skip_done(journal, everything)
         try:
             _run(encoder, everything, journal, options, total)
-        except BaseException:
-            journal.flush()
-            if journal.items:
+        except BaseException as error:
+            if journal.items and not isinstance(error, OptionError):
                 click.echo(
                     f"\n{plural(journal.items, 'item')} kept in {part}. Give the same command "
                     "again to go on, or add --restart to begin anew.",
                     err=True,
                 )
             raise
-        journal.flush()
         _report_skipped(journal)
         writers.write(out, journal, facts)
         click.echo(f"Wrote {plural(journal.count, 'vector')} of width {width} to {out}", err=True)
@@ -172,39 +169,18 @@ def _chain(first: Item | None, rest: Iterator[Item]) -> Iterator[Item]:
     yield from rest
 
 
-def _skip_done(journal: Journal, items: Iterator[Item]) -> None:
-    """Step over the items that an earlier run has done, making sure that they are the same."""
-    if journal.items:
-        click.echo(f"Going on after {plural(journal.items, 'item')}.", err=True)
-    for record in journal.records():
-        item = next(items, None)
-        there = None if item is None else (item.source, item.row)
-        if item is None or there != (record["source"], record["row"]) or (
-            isinstance(item.value, str) and item.sha256() != record["sha256"]
-        ):  # fmt: skip
-            raise OptionError(
-                f"The inputs have changed since {journal.folder} was begun: item "
-                f"{record['index']} was {record['source']!r}. Add --restart to begin anew."
-            )
-
-
 def _run(
     encoder: Encoder, items: Iterator[Item], journal: Journal, options: Options, total: int | None
 ) -> None:
-    """Encode what is left and append it to the journal."""
-    begun: deque[tuple[Item, Record]] = deque()  # read, but not yet encoded: some windows at most
-    start = done = journal.items
-
-    def values() -> Iterator[str | Path]:
-        for index, item in enumerate(items, start=start):
-            record = {"index": index, "source": item.source, "row": item.row}
-            begun.append((item, {**record, "sha256": item.sha256()}))
-            yield item.value
-
+    """Encode what is left, and put each batch into the journal as soon as it has run."""
+    begun: dict[int, Record] = {}  # read, but not yet encoded: some windows at most
+    start = journal.items
+    if start:
+        click.echo(f"Going on after {plural(start, 'item')}.", err=True)
     with _bar(start, total) as bar:
         try:
-            for _, result in encoder.stream(
-                values(),
+            for batch in encoder.batches(
+                _values(items, journal, begun),
                 output="pooled",  # a file has one vector a row
                 role=options.role,
                 prompt=options.prompt,
@@ -213,19 +189,54 @@ def _run(
                 normalize=options.normalize,
                 batch_size=options.batch_size,
                 on_error=options.on_error,
+                done=journal.done,
             ):
-                _, record = begun.popleft()
-                if isinstance(result, InputError):
-                    journal.add({**record, "error": result.reason}, None)
-                else:
-                    journal.add(record, result)
-                done += 1
-                bar.update(1)
+                journal.append([_entry(begun.pop(index), result) for index, result in batch])
+                bar.update(len(batch))
         except InputError as error:
             if error.index is None:
                 raise
-            item, _ = begun[error.index - (done - start)]
-            raise InputError(item.blame(error.reason)) from error
+            raise InputError(_item(begun[error.index]).blame(error.reason)) from error
+
+
+def _values(
+    items: Iterator[Item], journal: Journal, begun: dict[int, Record]
+) -> Iterator[str | Path]:
+    """Yield what is to be encoded, making sure that what is done already is still the same."""
+    earlier = journal.records()
+    for index, item in enumerate(items):
+        if index not in journal.done:
+            record = {"index": index, "source": item.source, "row": item.row}
+            begun[index] = {**record, "sha256": item.sha256()}
+        elif not _is_same(item, before := next(earlier)):
+            raise _changed(before, journal)
+        yield item.value
+    for before in earlier:
+        raise _changed(before, journal)
+
+
+def _is_same(item: Item, record: Record) -> bool:
+    return (item.source, item.row) == (record["source"], record["row"]) and (
+        isinstance(item.value, Path) or item.sha256() == record["sha256"]
+    )
+
+
+def _changed(record: Record, journal: Journal) -> OptionError:
+    return OptionError(
+        f"The inputs have changed since {journal.folder} was begun: item {record['index']} was "
+        f"{record['source']!r}. Add --restart to begin anew."
+    )
+
+
+def _entry(record: Record, result: Any) -> tuple[Record, Array | None]:  # noqa: ANN401  as streamed
+    if isinstance(result, InputError):
+        return {**record, "error": result.reason}, None
+    return record, result
+
+
+def _item(record: Record) -> Item:
+    """Return the item of a record, without its value, for messages."""
+    return Item(value="", source=record["source"], row=record["row"])
 
 
 def _bar(start: int, total: int | None) -> Any:  # noqa: ANN401  tqdm has no types of its own
@@ -245,7 +256,6 @@ def _report_skipped(journal: Journal) -> None:
     for record in journal.records():
         if "error" in record and shown < SHOWN:
             shown += 1
-            item = Item(value="", source=record["source"], row=record["row"])
-            click.echo(f"  {item.blame(record['error'])}", err=True)
+            click.echo(f"  {_item(record).blame(record['error'])}", err=True)
     if skipped > shown:
         click.echo(f"  and {skipped - shown:,} more", err=True)

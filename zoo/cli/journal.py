@@ -1,17 +1,21 @@
 """What an unfinished `zoo embed` has done so far: an append-only folder that survives Ctrl-C.
 
     state.json     what was asked for; another question cannot go on from here
-    rows.jsonl     a line an item: where it came from, or why it was skipped
+    rows.jsonl     a line an item, as they were done: where it came from, or why it was skipped
     vectors.f32    raw float32 rows, little-endian, of the items that were not skipped
 
-A batch's vectors are written before its lines, so every complete line has its vector.
+Batches are written as soon as they have run, which is not quite the order of their items: each line
+has its item's index. A batch's vectors are written before its lines, so every complete line has its
+vector.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,14 +28,31 @@ from zoo.preprocess import Array
 from zoo.weights.cache import disk_errors, write_whole
 
 BYTES = 4  # of a float32
-FLUSH = 256  # rows; what a power cut may cost
 CHUNK = 8192  # rows that are in memory at a time when the result is written
 
 Record = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Indices of items: all below one number, and some beyond it, where a run was broken off."""
+
+    below: int
+    beyond: frozenset[int]
+
+    def __contains__(self, index: object) -> bool:
+        return index in self.beyond or (isinstance(index, int) and index < self.below)
+
+
 class Journal:
     """Rows and vectors of one run; a context manager that keeps what it has when it is left.
+
+    Attributes:
+        folder: Where it lives.
+        width: Of a vector.
+        done: What earlier runs left.
+        items: Number of items that are written.
+        count: Of these, vectors.
 
     Args:
         folder: Where it lives; made if need be.
@@ -52,7 +73,6 @@ class Journal:
         self._state = folder / "state.json"
         self._rows = folder / "rows.jsonl"
         self._vectors = folder / "vectors.f32"
-        self._pending: list[tuple[Record, Array | None]] = []
         self._lock = FileLock(folder / "lock")
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,12 +93,12 @@ class Journal:
         """Go on where the last run stopped, or start."""
         if self._state.exists():
             before = json.loads(self._state.read_text(encoding="utf-8"))
-            if before != asked:
-                changed = "; ".join(
-                    f"{key}: {before.get(key)!r} is now {asked.get(key)!r}"
-                    for key in sorted({*before, *asked})
-                    if before.get(key) != asked.get(key)
-                )
+            changed = "; ".join(
+                f"{key}: {before.get(key)!r} is now {asked.get(key)!r}"
+                for key in sorted({*before, *asked})
+                if before.get(key) != asked.get(key)
+            )
+            if changed:
                 raise OptionError(
                     f"{self.folder} holds an unfinished run that asked for something else "
                     f"({changed}). Finish it with the same options, or add --restart to forget it."
@@ -87,25 +107,34 @@ class Journal:
             for path in (self._rows, self._vectors):
                 path.write_bytes(b"")
             write_whole(self._state, json.dumps(asked).encode())
-        self.items, self.count, end = self._survey()
+        self.items, self.count, self.done, end = self._survey()
         with self._rows.open("r+b") as file:
             file.truncate(end)
         with self._vectors.open("r+b") as file:
             file.truncate(self.count * self.width * BYTES)
 
-    def _survey(self) -> tuple[int, int, int]:
-        """Return items and vectors that are complete, and where their lines end, bytes."""
+    def _survey(self) -> tuple[int, int, Done, int]:
+        """Return items and vectors that are complete, which, and where their lines end, bytes."""
         whole = self._vectors.stat().st_size // (self.width * BYTES)
-        items = vectors = end = 0
+        items = vectors = end = below = 0
+        beyond: set[int] = set()
         with self._rows.open("rb") as file:
             for line in file:
+                try:
+                    record = json.loads(line)
+                except ValueError:  # a power cut may leave zeros
+                    break
                 if not line.endswith(b"\n"):
                     break
-                has_vector = b'"error"' not in line or "error" not in json.loads(line)
+                has_vector = "error" not in record
                 if vectors + has_vector > whole:
                     break
                 items, vectors, end = items + 1, vectors + has_vector, end + len(line)
-        return items, vectors, end
+                beyond.add(record["index"])
+                while below in beyond:
+                    beyond.remove(below)
+                    below += 1
+        return items, vectors, Done(below=below, beyond=frozenset(beyond)), end
 
     def __enter__(self) -> Self:
         return self
@@ -117,47 +146,48 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         """Keep what is there, unless it is nothing or the work is done."""
-        self.flush()
         self._lock.release()
         if kind is None or not self.items:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def add(self, record: Record, vector: Array | None) -> None:
-        """Append one item; None for its vector if it was skipped."""
-        self._pending.append((record, vector))
-        if len(self._pending) >= FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is pending."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []  # never twice, should the disk be full
-        vectors = [vector for _, vector in pending if vector is not None]
+    def append(self, batch: Sequence[tuple[Record, Array | None]]) -> None:
+        """Write some items; None for the vector of one that was skipped."""
+        vectors = [vector for _, vector in batch if vector is not None]
         with disk_errors(self.folder):
             with self._vectors.open("ab") as file:
                 file.writelines(np.ascontiguousarray(row, dtype="<f4").tobytes() for row in vectors)
             with self._rows.open("a", encoding="utf-8") as text:
-                text.writelines(json.dumps(record) + "\n" for record, _ in pending)
-        self.items += len(pending)
+                text.writelines(json.dumps(record) + "\n" for record, _ in batch)
+        self.items += len(batch)
         self.count += len(vectors)
 
     def records(self) -> Iterator[Record]:
-        """Yield all items that were written, skipped ones too."""
-        with self._rows.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
+        """Yield by index all items that are written by now, skipped ones too."""
+        return (record for record, _ in self._in_order(self.items))
 
     def chunks(self) -> Iterator[tuple[list[Record], Array]]:
-        """Yield items and their vectors (N, D), some thousands at a time, without skipped ones."""
-        kept = (record for record in self.records() if "error" not in record)
-        with self._vectors.open("rb") as file:
-            for start in range(0, self.count, CHUNK):
-                rows = min(CHUNK, self.count - start)
-                raw = np.frombuffer(file.read(rows * self.width * BYTES), dtype="<f4")
-                vectors = raw.reshape(rows, self.width)  # (N, D)
-                yield [next(kept) for _ in range(rows)], vectors
+        """Yield by index items and their vectors (N, D), some thousands at a time, none skipped."""
+        if not self.count:
+            return  # an empty file cannot be mapped
+        vectors = np.memmap(self._vectors, "<f4", "r", shape=(self.count, self.width))
+        kept = ((record, row) for record, row in self._in_order(self.items) if row is not None)
+        while chunk := list(islice(kept, CHUNK)):
+            yield [record for record, _ in chunk], np.asarray(vectors[[row for _, row in chunk]])
 
-    def copy_vectors(self, target: Any) -> None:  # noqa: ANN401  a binary file
-        """Append all vectors, as raw float32 rows, to an open file."""
-        with self._vectors.open("rb") as file:
-            shutil.copyfileobj(file, target, 1 << 20)
+    def _in_order(self, items: int) -> Iterator[tuple[Record, int | None]]:
+        """Yield by index what was written first, and which row its vector is.
+
+        Windows are run one after the other, so that no more than one has to wait.
+        """
+        waiting: dict[int, tuple[Record, int | None]] = {}
+        due = vectors = 0
+        with self._rows.open(encoding="utf-8") as file:
+            for line in islice(file, items):
+                record = json.loads(line)
+                has_vector = "error" not in record
+                waiting[record["index"]] = (record, vectors if has_vector else None)
+                vectors += has_vector
+                while due in waiting:
+                    yield waiting.pop(due)
+                    due += 1
+        yield from (waiting[index] for index in sorted(waiting))

@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def _write_npy(path: Path, journal: Journal, facts: Facts) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": (journal.count, journal.width)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        journal.copy_vectors(file)
+        _write_vectors(file, journal)
 
 
 def _write_safetensors(path: Path, journal: Journal, facts: Facts) -> None:
@@ -67,7 +67,12 @@ def _write_safetensors(path: Path, journal: Journal, facts: Facts) -> None:
     text += b" " * (-len(text) % 8)  # the format wants tensors to begin at a multiple of 8
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        journal.copy_vectors(file)
+        _write_vectors(file, journal)
+
+
+def _write_vectors(file: BinaryIO, journal: Journal) -> None:
+    for _, vectors in journal.chunks():
+        file.write(vectors.tobytes())
 
 
 def _write_jsonl(path: Path, journal: Journal, facts: Facts) -> None:
