@@ -347,6 +347,31 @@ def test_a_bundle_has_its_own_precision_and_weights(run: Zoo, minilm: Path, tmp_
     assert "has its own precision" in ran.err
 
 
+def test_a_bundle_runs_on_the_runtime_that_is_asked_for(
+    run: Zoo, minilm: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.npy"
+    assert run("embed", minilm, "--text", "a cat", "--runtime", "onnx", "-o", out).code == 0
+    ran = run("similarity", minilm, "a cat", "a cat", "--runtime", "onnx", "--json")
+    assert ran.code == 0, ran.err
+
+    for words in (["embed", minilm, "--text", "a", "-o", tmp_path / "o.npy"],
+                  ["similarity", minilm, "a", "b"]):  # fmt: skip
+        ran = run(*words, "--runtime", "tensorrt")
+        assert ran.code == 1
+        assert "has nothing for 'tensorrt'; it runs on onnx" in ran.err
+
+
+def test_a_model_has_no_choice_of_runtime(run: Zoo, tmp_path: Path) -> None:
+    for words in (["embed", "resnet-18", samples.images()[0], "-o", tmp_path / "o.npy"],
+                  ["similarity", "resnet-18", "a.jpg", "b.jpg"],
+                  ["similarity", "clip-b16", "a cat", "a dog"]):  # fmt: skip
+        ran = run(*words, "--runtime", "onnx")
+        assert ran.code == 1
+        assert "is no bundle: --runtime onnx chooses what runs one" in ran.err
+        assert "zoo export" in ran.err
+
+
 # Bad items
 
 

@@ -64,6 +64,9 @@ class Options:
 @click.option("--normalize/--no-normalize", default=None, help="Unit length, or not.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Items a batch, not a budget.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
+@click.option(
+    "--runtime", help="Of a bundle: onnx for the graph itself. Default its engine, if any."
+)
 @click.option("--dtype", help="float32, bfloat16, ... Default float32.")
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise",
@@ -84,6 +87,7 @@ def command(
     normalize: bool | None,
     batch_size: int | None,
     device: str | None,
+    runtime: str | None,
     dtype: str | None,
     weights: str | None,
     on_error: Literal["skip", "raise"],
@@ -109,7 +113,7 @@ def command(
     spec = spec_of(name)
     items = read_items(inputs, modality=spec.modality, texts=texts, column=column)
     first = next(items, None)  # wrong inputs show before the model is loaded
-    encoder = open_model(name, device=device, dtype=dtype, weights=weights)
+    encoder = open_model(name, device=device, dtype=dtype, weights=weights, runtime=runtime)
     options = Options(
         role=role,
         prompt=prompt,
@@ -131,6 +135,7 @@ def command(
         "prompt": prompt,
         "prompt_name": prompt_name,
         "normalize": normalize,
+        "runtime": runtime,
         "dtype": dtype,
         "weights": weights,
         "on_error": on_error,

@@ -23,7 +23,14 @@ def spec_of(name: str) -> EncoderSpec:
     return read_manifest(Path(name).expanduser()).facts if is_bundle(name) else one_row(name)
 
 
-def open_model(name: str, *, device: str | None, dtype: str | None, weights: str | None) -> Encoder:
+def open_model(
+    name: str,
+    *,
+    device: str | None,
+    dtype: str | None,
+    weights: str | None,
+    runtime: str | None,
+) -> Encoder:
     """Load the model of that name, or open the bundle in that folder.
 
     Args:
@@ -31,21 +38,34 @@ def open_model(name: str, *, device: str | None, dtype: str | None, weights: str
         device: Default the processor; of a bundle with an engine the first GPU.
         dtype: Default float32.
         weights: In place of the model's own.
+        runtime: Of a bundle; default its engine, if it has one.
 
     Raises:
-        OptionError: The name is a joint space's, or it is a bundle, which has both already.
+        OptionError: The name is a joint space's, or the option is for bundles alone or for models
+            alone.
     """
     if not is_bundle(name):
-        return load_row(one_row(name), device=device, dtype=dtype, weights=weights)
+        row = one_row(name)
+        return load_row(row, device=device, dtype=dtype, weights=weights, runtime=runtime)
     if dtype is not None or weights is not None:
         raise OptionError(f"The bundle {name} has its own precision and weights.")
-    return zoo.open(Path(name).expanduser(), device=device)
+    return zoo.open(Path(name).expanduser(), device=device, runtime=runtime)
 
 
 def load_row(
-    row: ModelSpec, *, device: str | None, dtype: str | None, weights: str | None
+    row: ModelSpec,
+    *,
+    device: str | None,
+    dtype: str | None,
+    weights: str | None,
+    runtime: str | None,
 ) -> Encoder:
     """Load a row; arguments are those of `open_model`."""
+    if runtime is not None:
+        raise OptionError(
+            f"{row.name} is no bundle: --runtime {runtime} chooses what runs one. Make it with "
+            f"`zoo export {row.name} --out DIR` and name DIR, or leave --runtime out."
+        )
     loaded = zoo.load(row, device=device or "cpu", dtype=dtype or "float32", weights=weights)
     return cast("Encoder", loaded)
 

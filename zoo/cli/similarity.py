@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 @click.option("--prompt", help="Literal text put before each item.")
 @click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
+@click.option(
+    "--runtime", help="Of a bundle: onnx for the graph itself. Default its engine, if any."
+)
 @click.option("--dtype", help="float32, bfloat16, ... Default float32.")
 @click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
 @click.option("--json", "as_json", is_flag=True, help="Items and matrix as JSON.")
@@ -45,6 +48,7 @@ def command(
     prompt: str | None,
     prompt_name: str | None,
     device: str | None,
+    runtime: str | None,
     dtype: str | None,
     weights: str | None,
     as_json: bool,
@@ -64,7 +68,7 @@ def command(
 
     rows = () if is_bundle(name) else zoo.resolve(name)
     if len(rows) < 2:
-        encoder = open_model(name, device=device, dtype=dtype, weights=weights)
+        encoder = open_model(name, device=device, dtype=dtype, weights=weights, runtime=runtime)
         vectors = encode(encoder, items)
         scores = encoder.similarity(vectors, vectors)
     else:
@@ -72,7 +76,9 @@ def command(
         for row in rows:
             mine = [i for i, item in enumerate(items) if Path(item).is_file() is _of_files(row)]
             if mine:
-                encoder = load_row(row, device=device, dtype=dtype, weights=weights)
+                encoder = load_row(
+                    row, device=device, dtype=dtype, weights=weights, runtime=runtime
+                )
                 found = encode(encoder, [items[i] for i in mine])
                 by_tower |= dict(zip(mine, found, strict=True))
         together = [by_tower[i] for i in range(len(items))]
