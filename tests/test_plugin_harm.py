@@ -23,20 +23,8 @@ class Space:
     def search(self, pattern):
         return 3
 """
-THIEF = """
-import click
-@click.command()
-def command():
-    click.echo("stolen")
-"""
 PLUGINS = {
     "guest-good": models("guest-good"),
-    "guest-thief": hook(
-        "zoo_commands", "{'export': 'guest_thief:command', 'list': 'guest_thief:command'}", THIEF
-    ),
-    "guest-target": hook("zoo_targets", "{'onnx': 'guest_target:TARGET'}", "TARGET = None"),
-    "guest-elsewhere": hook("zoo_commands", "{'away': 'guest_nowhere:x', 'number': 'os:sep'}"),
-    "guest-runtime": hook("zoo_targets", "{'runtime': 'os:sep'}"),
     "guest-prefix": hook("zoo_namespaces", "[Space()]", NAMESPACE),
     "guest-prefixed": hook("zoo_namespaces", "[Space()]", NAMESPACE),
     "guest-checkpoint": hook("zoo_checkpoint", "1 / 0"),
@@ -54,7 +42,9 @@ PLUGINS = {
     "guest-thread": "import threading\n"
     "threading.Thread(target=threading.Event().wait, daemon=False).start()"
     + models("guest-thread"),
-    "guest-hangs": "import time\nwhile True: time.sleep(60)",
+    "guest-hangs": "import pathlib, time\n"
+    "pathlib.Path(__file__).with_suffix('.began').touch()\n"
+    "while True: time.sleep(60)",
 }
 
 
@@ -66,56 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-# Doors
-
-
-def test_a_command_of_ours_is_not_replaced(site: Path) -> None:
-    plugins = "encoder-zoo, guest-thief"
-    exported = zoo(site, "export", "--help", plugins=plugins)
-    listed = zoo(site, "list", "resnet-50", plugins=plugins)
-    shown = zoo(site, "plugins", plugins=plugins)
-
-    assert "stolen" not in exported.out + listed.out
-    assert "proven" in exported.out
-    assert "the command 'export' stays that of encoder-zoo" in shown.out
-
-
-def test_a_target_of_ours_is_not_replaced(site: Path) -> None:
-    script = "from zoo.targets import target_of; print(type(target_of('onnx')).__module__)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(site), "ZOO_PLUGINS": "export, guest-target"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-
-    assert done.stdout.strip() == "zoo_export.targets"
-
-
-def test_a_command_that_leads_nowhere_costs_that_command(site: Path) -> None:
-    plugins = "export, guest-elsewhere"
-    helped = zoo(site, "--help", plugins=plugins)
-    away = zoo(site, "away", "--now", plugins=plugins)
-    number = zoo(site, "number", plugins=plugins)
-
-    assert helped.code == 0
-    assert {"list", "export", "away"} <= {line.split()[0] for line in helped.out.splitlines()
-                                          if line.startswith("  ")}  # fmt: skip
-    assert away.code == number.code == 1
-    assert "'away' (guest_nowhere:x) of guest-elsewhere 1.0 failed: ModuleNotFound" in away.err
-    assert "it is a str, without make_context, invoke" in number.err
-    assert "Traceback" not in away.err + number.err
-
-
-def test_a_target_that_is_none_names_its_plugin(site: Path, tmp_path: Path) -> None:
-    words = ("export", "hog", "--to", "runtime", "--out", str(tmp_path / "bundle"))
-    ran = zoo(site, *words, plugins="classic, export, guest-runtime")
-
-    assert ran.code == 1
-    assert "The target 'runtime' (os:sep) of guest-runtime 1.0 failed" in ran.err
-    assert "Update or uninstall guest-runtime" in ran.err
+# Models
 
 
 def test_a_prefix_of_two_plugins_is_refused_with_both(site: Path) -> None:
@@ -213,14 +154,23 @@ def test_a_thread_that_goes_on_does_not_keep_a_command_from_ending(site: Path) -
 
 
 def test_an_interrupt_ends_a_command_that_waits_for_a_plugin(site: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(site), "ZOO_PLUGINS": "guest-hangs"}
+    began = site / "guest_hangs.began"
+    began.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "ZOO_PLUGINS": "guest-hangs",
+        "ZOO_PLUGIN_SECONDS": "600",
+    }
     running = subprocess.Popen(
         [sys.executable, "-m", "zoo", "list"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3)
+    while not began.exists():
+        assert running.poll() is None, "it ended before it asked the plugin"
+        time.sleep(0.01)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
 

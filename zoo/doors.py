@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from zoo.errors import AmbiguousNameError, PluginError, ZooError
-from zoo.plugins import ADVICE, Plugin, explain
+from zoo.guarded import guarded, is_guarded
+from zoo.plugins import ADVICE, Plugin, explain, failure, patience
 
 OWN = "encoder-zoo"
+SECONDS = 60.0  # that a door may take to be imported: it may import torch, from a cold disk
 Kind = Literal["commands", "targets", "readers", "namespaces"]
 # What is said of each, and what must be callable of a thing that stands behind it.
 WORDS: dict[Kind, str] = {"commands": "command", "targets": "target", "readers": "reader of",
@@ -51,15 +53,30 @@ def owner(plugins: Sequence[Plugin], kind: Kind, name: str) -> Plugin | None:
 def opened(plugin: Plugin, kind: Kind, name: str) -> Any:  # noqa: ANN401  whatever stands there
     """Import what a plugin's command, target or reader is.
 
+    Another's is imported as plugins are: it can neither hang, nor end the process, nor print.
+
     Raises:
-        PluginError: It is not there, or not what it should be.
+        PluginError: It is not there, or not what it should be, or it does not come back.
     """
     place = getattr(plugin, kind)[name]
-    with blamed(plugin, f"the {WORDS[kind]} {name!r} ({place})"):
-        found = import_place(place)
-        missing = [word for word in _CALLED[kind] if not callable(getattr(found, word, None))]
-        if missing:
-            raise TypeError(f"it is a {type(found).__name__}, without {', '.join(missing)}")
+    what = f"the {WORDS[kind]} {name!r} ({place})"
+    if plugin.distribution == OWN or is_guarded():  # a door may lead to another
+        with blamed(plugin, what):
+            return _checked(place, kind)
+    outcome = guarded(lambda: _checked(place, kind), seconds=patience(SECONDS))
+    if isinstance(outcome.error, ZooError):
+        raise outcome.error
+    if outcome.error is not None:
+        raise _failed(plugin, what, failure(outcome)) from outcome.error
+    return outcome.value
+
+
+def _checked(place: str, kind: Kind) -> Any:  # noqa: ANN401  whatever stands there
+    """Import what stands at a place, and see whether it can be what it is said to be."""
+    found = import_place(place)
+    missing = [word for word in _CALLED[kind] if not callable(getattr(found, word, None))]
+    if missing:
+        raise TypeError(f"it is a {type(found).__name__}, without {', '.join(missing)}")
     return found
 
 
@@ -75,10 +92,14 @@ def blamed(plugin: Plugin, what: str) -> Iterator[None]:
     except ZooError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{what[0].upper()}{what[1:]} of {plugin.maker} failed: {explain(error)}. "
-            f"{ADVICE.format(plugin.distribution)}"
-        ) from error
+        raise _failed(plugin, what, explain(error)) from error
+
+
+def _failed(plugin: Plugin, what: str, why: str) -> PluginError:
+    return PluginError(
+        f"{what[0].upper()}{what[1:]} of {plugin.maker} failed: {why}. "
+        f"{ADVICE.format(plugin.distribution)}"
+    )
 
 
 def import_place(place: str) -> Any:  # noqa: ANN401  whatever stands there

@@ -21,7 +21,7 @@ import pluggy
 from zoo import hookspecs
 from zoo.contract import namespaces_of, places_of, rows_of
 from zoo.errors import PluginError, ZooError
-from zoo.guarded import guarded, is_guarded
+from zoo.guarded import Outcome, guarded, is_guarded
 from zoo.hookspecs import Namespace, RepoFiles
 from zoo.spec import ModelSpec
 
@@ -197,13 +197,11 @@ def _identity(distribution: Distribution | None) -> tuple[str, str]:
 
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     plugin = Plugin(distribution=distribution, version=version, name=point.name, module=point.value)
-    outcome = guarded(lambda: _ask(point, replace(plugin)), seconds=_patience())
+    outcome = guarded(lambda: _ask(point, replace(plugin)), seconds=patience(SECONDS))
     if outcome.error is None:
         plugin = cast(Plugin, outcome.value)
     else:
-        plugin.error = explain(outcome.error)
-        if isinstance(outcome.error, TimeoutError):
-            plugin.error += f"; {PATIENCE} gives it longer"
+        plugin.error = failure(outcome)
         warnings.warn(
             f"Skipped plugin {point.name!r} of {plugin.maker} ({point.value}): {plugin.error}. "
             f"{ADVICE.format(distribution)}",
@@ -234,20 +232,31 @@ def _ask(point: EntryPoint, plugin: Plugin) -> Plugin:
     return plugin
 
 
-def _patience() -> float:
-    """Return the seconds that a plugin may take.
+def patience(seconds: float) -> float:
+    """Return the seconds that a plugin's code may take to be imported.
+
+    Args:
+        seconds: Unless the variable says another number.
 
     Raises:
         PluginError: The variable holds no number.
     """
     value = os.environ.get(PATIENCE, "")
     try:
-        seconds = float(value or SECONDS)
+        seconds = float(value or seconds)
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
         raise PluginError(f"{PATIENCE}={value!r} is no number of seconds.")
     return min(seconds, threading.TIMEOUT_MAX)
+
+
+def failure(outcome: Outcome) -> str:
+    """Return why a guarded call failed, in one line."""
+    assert outcome.error is not None, "it failed"
+    why = explain(outcome.error)
+    late = isinstance(outcome.error, TimeoutError)
+    return f"{why}; {PATIENCE} gives it longer" if late else why
 
 
 def explain(error: BaseException) -> str:

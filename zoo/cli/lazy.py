@@ -57,10 +57,11 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments ask for; offer a near match if there is none."""
         word = args[0]
-        if not word.startswith("-") and self.get_command(ctx, word) is None:
+        if not word.startswith("-") and word not in self._lazy:
             from zoo.registry import nearest
 
-            near = nearest(word, self.list_commands(ctx), most=1)
+            names = self.list_commands(ctx)  # without importing what they are
+            near = [] if word in names else nearest(word, names, most=1)
             if near:
                 ctx.fail(f"There is no command {word!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)

@@ -31,7 +31,8 @@ def command(context: click.Context, as_json: bool) -> None:
     """List, check and begin plugins.
 
     ZOO_PLUGINS, a comma-separated list of distributions or entry points, limits what is loaded;
-    ZOO_PLUGIN_SECONDS is how long one may take, 10 by default.
+    ZOO_PLUGIN_SECONDS is how long one may take to be imported, 10 by default, and 60 what stands
+    behind its commands, targets and readers.
     """
     if context.invoked_subcommand is None:
         _list(as_json)
