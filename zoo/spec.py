@@ -2,7 +2,8 @@
 
 A model's *row* is a ModelSpec. Everything that loading, encoding, exporting and model cards need to
 know stands in its fields; no code looks at a model's name to decide what to do. What files hold is
-in zoo.sources, how items are prepared in zoo.recipes; both are reached from here too.
+in zoo.sources, how items are prepared in zoo.recipes, what a network takes in zoo.tensors; all are
+reached from here too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from zoo.errors import OptionError
 from zoo.frozen import freeze
-from zoo.keys import KeyMap
+from zoo.rules import KeyMap
 
 # Handed on; sorted, each name would be a statement of its own.
 # isort: off
@@ -31,64 +32,21 @@ from zoo.recipes import (
     WordPreprocess as WordPreprocess,
 )
 from zoo.sources import NO_WEIGHTS as NO_WEIGHTS, WeightsSpec as WeightsSpec
+from zoo.tensors import (
+    BATCH as BATCH,
+    Dim as Dim,
+    DType as DType,
+    Padding as Padding,
+    TensorSpec as TensorSpec,
+)
 # isort: on
 
 if TYPE_CHECKING:
     from torch import nn
 
 Modality = Literal["image", "text", "audio", "video"]
-DType = Literal["float32", "float64", "float16", "bfloat16", "int64", "bool", "uint8"]
-Padding = Literal["none", "masked", "fixed", "forbidden"]
 OutputName = Literal["pooled", "tokens", "pyramid", "sparse"]
 ExportKind = Literal["torch", "algebra", "none"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dim:
-    """A dynamic axis of an input: the range that tracing, profiles and parity cases obey.
-
-    Attributes:
-        name: Name of the axis in ONNX graphs.
-        min: Smallest size that the model accepts.
-        typical: Size that most callers use; engines are tuned for it.
-        max: Largest size that is supported.
-        multiple: Sizes are multiples of this (the patch, in pixels).
-    """
-
-    name: str
-    min: int
-    typical: int
-    max: int
-    multiple: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min <= self.typical <= self.max:
-            raise ValueError(f"Dim {self.name!r} needs 0 < min <= typical <= max, got {self}.")
-        if any(size % self.multiple for size in (self.min, self.typical, self.max)):
-            raise ValueError(f"Dim {self.name!r} has a size that is no multiple, got {self}.")
-
-
-BATCH = Dim(name="batch", min=1, typical=8, max=4096)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorSpec:
-    """One input of a network.
-
-    Attributes:
-        name: Argument of the network's forward, and the ONNX input.
-        dtype: Element type.
-        shape: Sizes, with a Dim where the axis is dynamic.
-        padding: How shorter samples share a batch: `masked` (a mask input says what is real),
-            `fixed` (always padded to one length), `forbidden` (only equal sizes together), `none`.
-        skippable: A mask; leaving it out means that everything is real.
-    """
-
-    name: str
-    dtype: DType
-    shape: tuple[int | Dim, ...]
-    padding: Padding = "none"
-    skippable: bool = False
 
 
 class ArchConfig(Protocol):
