@@ -24,10 +24,10 @@ from typing import cast
 import click
 
 from zoo import machine
-from zoo.bench import noise
 from zoo.cards.measured import digest_of, typical_shapes
 from zoo.cards.results import Latency, RowResults, read_results, write_results
 from zoo.clocks import CpuClock
+from zoo.noise import noise
 from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.spec import ModelSpec

@@ -17,11 +17,12 @@ from tests.bundle_tools import minilm as minilm
 from tests.cli_tools import Zoo
 from tests.test_packaging import without
 from tests.tiny_rows import tiny_row
-from zoo.bench import COPIES, Plan, Result, backends_on, bench, make_batch
+from zoo.bench import COPIES, Plan, Result, backends_on, bench
 from zoo.cli.bench import machine_line, show
 from zoo.clocks import LEAST_RUNS, WARM_RUNS, CpuClock, WallClock, times_of
 from zoo.errors import OptionError
 from zoo.machine import parse_gpus
+from zoo.noise import make_batch
 
 QUICK = Plan(seconds=0.01, batches=(1, 3))
 SMI = """\

@@ -164,7 +164,9 @@ def vendor() -> Vendor:
             __members__={"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2, "OLD_CUDA_DRIVER": 4}
         ),
     )
-    return Vendor(target="tensorrt-rtx", title="TensorRT-RTX", module=module, version="1.7.1.116")
+    return Vendor(
+        target="tensorrt-rtx", title="TensorRT-RTX", module=module, version="1.7.1.116", extra="rtx"
+    )
 
 
 def test_the_runtime_is_asked_by_the_header_and_its_reasons_are_named() -> None:

@@ -177,7 +177,7 @@ def vendor(target: str = "tensorrt") -> Vendor:
         nptype=lambda name: np.dtype(name).type,
         CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"),
     )
-    return Vendor(target=target, title="TensorRT", module=module, version="11.4")
+    return Vendor(target=target, title="TensorRT", module=module, version="11.4", extra="gpu")
 
 
 def opened(

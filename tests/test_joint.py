@@ -26,8 +26,7 @@ from tests.clip_reference import (
 from tests.reference import relative_error
 from tests.test_clip_checkpoint import open_clip_config
 from zoo.errors import InputError, KeyMapError, OptionError
-from zoo.joint import JointEncoder, Label
-from zoo.loading import RANDOM_SCALE, space_constants
+from zoo.joint import RANDOM_SCALE, JointEncoder, Label, space_constants
 from zoo.spec import ModelSpec, Space
 
 LABELS = ["cat", "dog", "tree", "a very old bicycle"]

@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
 
+from tests.test_packaging import without
 from zoo.errors import FormatError, UnsafePickleError
 from zoo.spec import WeightsSpec
 from zoo.weights import fetch_weights, open_checkpoint
@@ -54,6 +55,21 @@ def test_names_shapes_and_dtypes_of_all_files_are_known_without_torch(tmp_path: 
     assert run.stdout.strip() == (
         "[('a', (2, 3)), ('b', (4,)), ('c', ())] [('a', 'F32'), ('b', 'I64'), ('c', 'BF16')] False"
     )
+
+
+def test_a_tensor_where_torch_is_missing_says_what_to_install(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "one.safetensors")
+    code = """
+from pathlib import Path
+from zoo.errors import MissingExtraError
+from zoo.weights import open_checkpoint
+try:
+    open_checkpoint([Path("one.safetensors")]).tensor("a")
+except MissingExtraError as error:
+    print(error)
+"""
+
+    assert "torch is not installed" in without(("torch",), code, tmp_path)
 
 
 @pytest.mark.parametrize(

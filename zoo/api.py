@@ -12,7 +12,7 @@ from zoo.doors import OWN, blamed
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
 from zoo.registry import Registry, default_registry
 from zoo.spec import ModelSpec, Space
-from zoo.targets import ONNX, target_of
+from zoo.targets import ONNX, PRECISIONS, target_of
 
 if TYPE_CHECKING:
     import torch
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from zoo.joint import JointEncoder
     from zoo.manifest import Precision
     from zoo.preprocess import Array
-
-# What dtype= means to a runtime of graphs.
-_PRECISIONS: dict[str, Precision] = {
-    "float32": "float32",
-    "float16": "float16",
-    "bfloat16": "bfloat16",
-    "fp32": "float32",
-    "fp16": "float16",
-    "bf16": "bfloat16",
-}
 
 
 def list_models(
@@ -164,9 +154,9 @@ def load(
     space = rows[0].space
     if len(rows) == 1 or space is None:
         return encoders[0]
-    from zoo.joint import JointEncoder
+    from zoo.joint import JointEncoder, space_constants
 
-    scale, bias = _loading().space_constants(rows, weights, progress=progress)
+    scale, bias = space_constants(rows, weights, progress=progress)
     return JointEncoder(
         space,
         {row.modality: encoder for row, encoder in zip(rows, encoders, strict=True)},
@@ -178,11 +168,11 @@ def load(
 def _precision(backend: str, dtype: object) -> Precision:
     """Return the precision of a graph that a dtype means."""
     name = str(dtype).removeprefix("torch.")
-    if name not in _PRECISIONS:
-        raise OptionError(
-            f"backend={backend!r} runs in {', '.join(_PRECISIONS)}; dtype={dtype!r} does not fit."
-        )
-    return _PRECISIONS[name]
+    for short, precision in PRECISIONS.items():
+        if name in (short, precision):
+            return precision
+    known = ", ".join(PRECISIONS.values())
+    raise OptionError(f"backend={backend!r} runs in {known}; dtype={dtype!r} does not fit.")
 
 
 def _loading() -> ModuleType:

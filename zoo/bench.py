@@ -10,8 +10,9 @@ this process is steadier; with one thread it is what a quiet machine would take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,20 +24,16 @@ from zoo import machine
 from zoo.bundle import is_bundle, read_manifest
 from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
-from zoo.preprocess import Array, Batch
-from zoo.spec import Dim, EncoderSpec, TensorSpec
-from zoo.targets import ONNX, ONNX_TENSORRT
+from zoo.noise import make_batch
+from zoo.preprocess import Batch
+from zoo.targets import ONNX, ONNX_TENSORRT, target_of
 
 if TYPE_CHECKING:
     from zoo.encoder import Encoder
     from zoo.spec import ModelSpec
 
 IN_TORCH = ("eager", "compile")
-LENGTH = "length"  # the axis of a text's tokens
-
 COPIES = "wall+copies"
-
-PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +124,7 @@ def _bench_row(row: ModelSpec, plan: Plan, say: Callable[[str], None]) -> list[R
     results = []
     for backend in plan.backends or backends_on(plan.device):
         for precision in plan.precisions or ("float32",):
-
-            def load(backend: str = backend, precision: str = precision) -> Encoder:
-                return _load(row, backend, precision, plan)
-
+            load = partial(_load, row, backend, precision, plan)
             results += _settings(row.name, backend, precision, load, plan, say)
     return results
 
@@ -142,16 +136,7 @@ def _bench_bundle(path: Path, plan: Plan, say: Callable[[str], None]) -> list[Re
     results = []
     for backend in plan.backends or there:
         for precision in plan.precisions or (own,):
-
-            def load(backend: str = backend, precision: str = precision) -> Encoder:
-                if precision != own:
-                    raise OptionError(f"The bundle is in {own}.")
-                if backend in IN_TORCH:
-                    raise OptionError("A bundle holds no module; give the model's name.")
-                return zoo.open(
-                    path, runtime=backend, device=_device(backend, plan), threads=plan.threads
-                )
-
+            load = partial(_open, path, own, backend, precision, plan)
             results += _settings(manifest.facts.name, backend, precision, load, plan, say)
     return results
 
@@ -225,42 +210,6 @@ def measure(encoder: Encoder, samples: int, plan: Plan) -> tuple[list[float], st
     return times_of(run, clock, plan.seconds), name
 
 
-def make_batch(spec: EncoderSpec, samples: int, *, length: int | None = None) -> Batch:
-    """Return a batch of noise without padding, in the shapes that are typical.
-
-    Args:
-        spec: For its inputs.
-        samples: Of the batch.
-        length: Tokens of a text.
-
-    Raises:
-        OptionError: The encoder does not take texts of that length.
-    """
-    return noise(
-        spec,
-        {
-            tensor.name: (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
-            for tensor in spec.inputs
-        },
-    )
-
-
-def noise(spec: EncoderSpec, shapes: Mapping[str, tuple[int, ...]]) -> Batch:
-    """Return inputs of these shapes: noise, tokens of the vocabulary, masks of ones."""
-    rng = np.random.default_rng(0)
-    vocabulary = getattr(spec, "vocab", None) or 2
-
-    def draw(tensor: TensorSpec) -> Array:
-        shape = shapes[tensor.name]
-        if tensor.skippable or tensor.dtype == "bool":  # a mask
-            return np.ones(shape, tensor.dtype)
-        if tensor.dtype == "int64":
-            return rng.integers(0, vocabulary, shape)
-        return rng.standard_normal(shape).astype(tensor.dtype)
-
-    return {tensor.name: draw(tensor) for tensor in spec.inputs}
-
-
 def facts_of_machine(plan: Plan) -> dict[str, Any]:
     """Return what the figures depend on: processor, threads, GPUs with their clocks."""
     gpus = machine.gpus() if plan.device.startswith("cuda") else ()
@@ -291,11 +240,17 @@ def _load(row: ModelSpec, backend: str, precision: str, plan: Plan) -> Encoder:
     if backend in IN_TORCH:
         return cast("Encoder", zoo.load(row, backend=backend, dtype=precision,
                                         device=plan.device, weights=plan.weights))  # fmt: skip
-    from zoo.targets import target_of
-
     path = target_of(ONNX if backend == ONNX_TENSORRT else backend).bundle(
         row, precision=cast(Any, precision), weights=plan.weights, seed=0, progress=True
     )
+    return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
+
+
+def _open(path: Path, own: str, backend: str, precision: str, plan: Plan) -> Encoder:
+    if precision != own:
+        raise OptionError(f"The bundle is in {own}.")
+    if backend in IN_TORCH:
+        raise OptionError("A bundle holds no module; give the model's name.")
     return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
 
 
@@ -308,13 +263,3 @@ def _on_device(batch: Batch, device: str) -> Batch:
     import torch
 
     return {name: cast(Any, torch.from_numpy(array).to(device)) for name, array in batch.items()}
-
-
-def _size(axis: int | Dim, length: int | None) -> int:
-    if isinstance(axis, int):
-        return axis
-    if axis.name != LENGTH or length is None:
-        return axis.typical
-    if not axis.min <= length <= axis.max:
-        raise OptionError(f"Texts have {axis.min} to {axis.max} tokens; {length} are asked for.")
-    return length

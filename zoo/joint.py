@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from zoo import similarity
 from zoo.encoder import Encoder
-from zoo.errors import InputError, OptionError
+from zoo.errors import InputError, KeyMapError, OptionError
 from zoo.preprocess import Array
-from zoo.spec import Modality, Space
+from zoo.sources import RANDOM
+from zoo.spec import Modality, ModelSpec, Space
+from zoo.weights import Checkpoint, fetch_weights, local_weights, open_checkpoint
+
+RANDOM_SCALE = 1 / 0.07  # of similarities, where CLIP's training starts
 
 
 class Label(NamedTuple):
@@ -152,6 +159,46 @@ class JointEncoder:
             exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
             scores = exponents / exponents.sum(axis=1, keepdims=True)
         return scores
+
+
+def space_constants(
+    rows: Sequence[ModelSpec], weights: str | Path | None = None, *, progress: bool = True
+) -> tuple[float, float]:
+    """Return the factor and the bias on similarities of the joint space of some rows.
+
+    Args:
+        rows: Its towers.
+        weights: As for `zoo.load`; random towers get CLIP's factor before training.
+        progress: As for `zoo.load`.
+
+    Raises:
+        WeightsError: The checkpoint cannot be read or does not hold them.
+    """
+    spec, space = rows[0], rows[0].space
+    if space is None:
+        raise TypeError(f"{spec.name} is no tower of a joint space.")
+    scale, bias = space.scale, space.bias
+    if str(weights) == RANDOM:
+        return (
+            RANDOM_SCALE if isinstance(scale, str) else scale,
+            0.0 if isinstance(bias, str) else bias,
+        )
+    if isinstance(scale, str) or isinstance(bias, str):
+        if weights is not None:
+            spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
+        checkpoint = open_checkpoint(fetch_weights(spec.weights, progress=progress).weights)
+        if isinstance(scale, str):
+            scale = math.exp(_scalar(checkpoint, scale))
+        if isinstance(bias, str):
+            bias = _scalar(checkpoint, bias)
+    return scale, bias
+
+
+def _scalar(checkpoint: Checkpoint, key: str) -> float:
+    names = [name for name in checkpoint.header if name == key or name.endswith(f".{key}")]
+    if len(names) != 1 or math.prod(checkpoint.header[names[0]]) != 1:
+        raise KeyMapError(f"The file holds no single number {key!r} for the joint space.")
+    return float(checkpoint.tensor(names[0]).double())
 
 
 def _texts(values: Iterable[str], what: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +21,7 @@ from zoo.prepared import fetched_preprocessor
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.terms import TermPreprocessor
 from zoo.registry import NOTEBOOK, default_registry
+from zoo.sources import RANDOM
 from zoo.spec import ModelSpec, TermPreprocess
 from zoo.weights import (
     Checkpoint,
@@ -35,9 +34,6 @@ from zoo.weights import (
 if TYPE_CHECKING:
     from zoo.backends import Backend
     from zoo.fitting import Fit
-
-RANDOM = "random"
-RANDOM_SCALE = 1 / 0.07  # of similarities, where CLIP's training starts
 
 
 def load_row(
@@ -232,46 +228,6 @@ def _load_opaque(
             f"Not in the network: {', '.join(extra[:5]) or '-'}."
         )
     return finish(module.to(device, dtype), device)
-
-
-def space_constants(
-    rows: Sequence[ModelSpec], weights: str | Path | None = None, *, progress: bool = True
-) -> tuple[float, float]:
-    """Return the factor and the bias on similarities of the joint space of some rows.
-
-    Args:
-        rows: Its towers.
-        weights: As for `load_row`; random towers get CLIP's factor before training.
-        progress: As for `load_row`.
-
-    Raises:
-        WeightsError: The checkpoint cannot be read or does not hold them.
-    """
-    spec, space = rows[0], rows[0].space
-    if space is None:
-        raise TypeError(f"{spec.name} is no tower of a joint space.")
-    scale, bias = space.scale, space.bias
-    if str(weights) == RANDOM:
-        return (
-            RANDOM_SCALE if isinstance(scale, str) else scale,
-            0.0 if isinstance(bias, str) else bias,
-        )
-    if isinstance(scale, str) or isinstance(bias, str):
-        if weights is not None:
-            spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
-        checkpoint = open_checkpoint(fetch_weights(spec.weights, progress=progress).weights)
-        if isinstance(scale, str):
-            scale = math.exp(_scalar(checkpoint, scale))
-        if isinstance(bias, str):
-            bias = _scalar(checkpoint, bias)
-    return scale, bias
-
-
-def _scalar(checkpoint: Checkpoint, key: str) -> float:
-    names = [name for name in checkpoint.header if name == key or name.endswith(f".{key}")]
-    if len(names) != 1 or math.prod(checkpoint.header[names[0]]) != 1:
-        raise KeyMapError(f"The file holds no single number {key!r} for the joint space.")
-    return float(checkpoint.tensor(names[0]).double())
 
 
 def read_tensors(plan: Plan, checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -262,7 +262,7 @@ class Registry:
         return []
 
     def _unknown(self, name: str) -> str:
-        if "/" in name and ":" not in name and name.count("/") == 1:
+        if name.count("/") == 1 and ":" not in name:
             return (
                 f"No model is called {name!r}. If it is a repository of the Hub, ask for "
                 f"'hf:{name}'; if it is a folder, './{name}'."

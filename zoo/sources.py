@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from zoo.frozen import FrozenMap, freeze
 
+RANDOM = "random"  # as `weights=`: seeded live weights in place of any file
+
 # Endings of the files that the zoo reads itself.
 SAFETENSORS = ".safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt")  # PyTorch's own

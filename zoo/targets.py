@@ -31,6 +31,11 @@ _RUNTIMES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys((TENSORRT, TENSORRT_RTX), "zoo.runtime.tensorrt:RUNTIME")
 )
 
+# Short names of precisions, as the command line has them.
+PRECISIONS: Mapping[str, Precision] = MappingProxyType(
+    {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+)
+
 HardwareCompatibility = Literal["none", "ampere-plus", "same-capability"]
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, get_args
 
 from zoo.keys import KeyMap, template_pattern
@@ -37,14 +37,13 @@ def network_problems(row: ModelSpec) -> list[str]:
     try:
         with on_meta():
             module = row.config.build()
-        tiny = row.config.tiny()
-        small = tiny.build()
+        small = row.config.tiny().build()
     except (Exception, SystemExit) as error:  # whatever the row's own code raises
         return [f"its network cannot be built: {type(error).__name__}: {error}"]
     return [*_sizes(row, module, small), *_keys(row, module)]
 
 
-def uncovered(keymap: KeyMap, names: Iterator[str]) -> list[str]:
+def uncovered(keymap: KeyMap, names: Iterable[str]) -> list[str]:
     """Return the parameters and buffers that no rule of a layout fills."""
     targets = [template_pattern(target) for rule in keymap.rules for target in rule.targets]
     tied = {target for target, _ in keymap.ties}
@@ -115,7 +114,7 @@ def _keys(row: ModelSpec, module: nn.Module) -> Iterator[str]:
     names = list(module.state_dict())
     if names and not row.family.keymaps:
         yield "its family has no key map, so no file can be loaded into it"
-    missing = [uncovered(keymap, iter(names)) for keymap in row.family.keymaps]
+    missing = [uncovered(keymap, names) for keymap in row.family.keymaps]
     if missing and all(missing):
         keymap, lost = min(zip(row.family.keymaps, missing, strict=True), key=lambda p: len(p[1]))
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import click
 
-from zoo.manifest import Precision, PrecisionPlan
+from zoo.manifest import PrecisionPlan
+from zoo.targets import PRECISIONS
 
 R = TypeVar("R")
-
-NAMES: Mapping[str, Precision] = MappingProxyType(
-    {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-)
 
 
 def precision_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -23,7 +19,7 @@ def precision_options(command: Callable[..., R]) -> Callable[..., R]:
 
     @functools.wraps(command)
     def with_options(**given: Any) -> R:  # noqa: ANN401  click's
-        precision = NAMES[given.pop("precision")]
+        precision = PRECISIONS[given.pop("precision")]
         if precision == "float32" and (given["keep"] or given["fix"]):
             raise click.UsageError("--keep-fp32 and --fix belong to --precision fp16 or bf16.")
         return command(**given, precision=precision)
@@ -33,7 +29,7 @@ def precision_options(command: Callable[..., R]) -> Callable[..., R]:
                      "that must stay in float32."),
         click.option("--keep-fp32", "keep", multiple=True, metavar="PATTERN", help="Modules that "
                      "stay in float32, as 'blocks.*.mlp'. Any number of times."),
-        click.option("--precision", type=click.Choice(list(NAMES)), default="fp32",
+        click.option("--precision", type=click.Choice(list(PRECISIONS)), default="fp32",
                      show_default=True, help="Norms, softmax and pools stay in float32."),
     ):  # fmt: skip
         with_options = option(with_options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo import weights as files
 from zoo.errors import MissingExtraError
 from zoo.manifest import Origin
+from zoo.sources import RANDOM
 from zoo.spec import ModelSpec
 
 # The first at which a bfloat16 convolution is valid, so that graphs of every precision have the
@@ -15,7 +16,6 @@ from zoo.spec import ModelSpec
 # Attention operator, which runtimes do not take with every mask and precision yet.
 OPSET = 22
 
-RANDOM = "random"  # as in zoo.loading, which imports torch
 
 # Package to the extra that brings it.
 _PACKAGES = {

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
-from zoo.loading import RANDOM, Unread
+from zoo.loading import Unread
 from zoo.machine import free_memory
 from zoo.nn.attention import SelfAttention
+from zoo.sources import RANDOM
 from zoo.spec import ModelSpec
 from zoo_export.attention import PlainAttention
 

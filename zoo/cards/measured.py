@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from dataclasses import dataclass
 
 from zoo.errors import ZooError
+from zoo.frozen import FrozenMap
 from zoo.records import to_plain
 from zoo.spec import Dim, ModelSpec
 
 # The length that FLOPs are stated at, where a row takes any: a short paragraph, five seconds.
 LENGTHS = {"text": 128, "audio": 80_000}
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +30,8 @@ class Measured:
     """
 
     digest: str
-    input: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: NOTHING)
-    outputs: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: NOTHING)
+    input: Mapping[str, tuple[int, ...]] = FrozenMap()
+    outputs: Mapping[str, tuple[int, ...]] = FrozenMap()
     flops: int = 0
     activations: int = 0
     problem: str = ""

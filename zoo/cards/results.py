@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from zoo.cards.measured import Measured
 from zoo.errors import FormatError
+from zoo.frozen import FrozenMap
 from zoo.records import from_plain, to_plain
+from zoo.weights.cache import disk_errors, whole
 from zoo.weights.jsonfile import read_json
 
 FILE = "results.json"  # beside the cards
 Outcome = Literal["passed", "failed", "built", "not run"]
-NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class RowResults:
 
     reference: str = ""
     checks: tuple[Check, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=lambda: NONE)
+    versions: Mapping[str, str] = FrozenMap()
     seconds: float = 0.0
     graphs_of: str = ""
     measured: Measured | None = None
@@ -102,10 +103,6 @@ def read_results(folder: Path) -> dict[str, RowResults]:
 
 def write_results(folder: Path, results: Mapping[str, RowResults]) -> None:
     """Write all results, sorted by row."""
-    import json
-
-    from zoo.weights.cache import disk_errors, whole
-
     plain = {name: to_plain(results[name]) for name in sorted(results)}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

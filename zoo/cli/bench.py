@@ -108,14 +108,15 @@ def command(
     with the reason; exit code 1 if nothing can. A bundle needs no torch.
     """
     from zoo import bench
+    from zoo.targets import PRECISIONS
 
-    unknown = [word for word in precisions or () if word not in bench.PRECISIONS
-               and word not in bench.PRECISIONS.values()]  # fmt: skip
+    known: dict[str, str] = {**PRECISIONS, **{name: name for name in PRECISIONS.values()}}
+    unknown = [word for word in precisions or () if word not in known]
     if unknown:
-        raise click.UsageError(f"{unknown[0]!r} is none of {', '.join(bench.PRECISIONS)}.")
+        raise click.UsageError(f"{unknown[0]!r} is none of {', '.join(PRECISIONS)}.")
     plan = bench.Plan(
         backends=backends or (),
-        precisions=tuple(bench.PRECISIONS.get(word, word) for word in precisions or ()),
+        precisions=tuple(known[word] for word in precisions or ()),
         batches=batches,
         length=length,
         seconds=seconds,

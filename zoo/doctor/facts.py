@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from glob import escape, glob
 from importlib.metadata import PackageNotFoundError, distribution, distributions, requires
 from pathlib import Path
-from types import MappingProxyType
 
 from zoo import machine
 from zoo.bundle import read_manifest
 from zoo.errors import ZooError
+from zoo.frozen import FrozenMap
 from zoo.machine import GpuState
 from zoo.manifest import Engine
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 OURS = "encoder-zoo"
 # Files that say what a package was built for, without importing it.
@@ -52,7 +50,7 @@ class Installation:
         engines: In the cache, and in the bundle that was named.
     """
 
-    packages: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    packages: Mapping[str, str] = FrozenMap()
     torch_cuda: str | None = None
     onnxruntime_cuda: str | None = None
     driver_cuda: int | None = None

@@ -18,7 +18,7 @@ def last_token(tokens: Tensor, mask: Tensor | None) -> Tensor:
     """(B, N, D), mask (B, N), padded on the right -> (B, D), the last real token."""
     if mask is None:
         return tokens[:, -1]
-    last = mask.to(dtype=tokens.new_zeros(1).long().dtype).sum(dim=1) - 1  # (B,)
+    last = mask.long().sum(dim=1) - 1  # (B,)
     index = last[:, None, None].expand(-1, 1, tokens.shape[-1])  # (B, 1, D)
     return tokens.gather(1, index).squeeze(1)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Literal
 
 from zoo.errors import BundleError, FormatError
+from zoo.frozen import FrozenMap
 from zoo.manifest import Engine
 from zoo.records import from_plain
 from zoo.runtime.profiles import EngineProfile
 from zoo.targets import TENSORRT_RTX, HardwareCompatibility
 
 ENGINE = "engine.plan"
-
-_NO_LAYERS: Mapping[str, int] = MappingProxyType({})
 _AMPERE = (8, 0)
 
 
@@ -40,7 +38,7 @@ class EngineFacts:
     hardware_compatible: HardwareCompatibility = "none"
     refit: bool = False
     tf32: bool = False
-    precisions: Mapping[str, int] = field(default_factory=lambda: _NO_LAYERS)
+    precisions: Mapping[str, int] = FrozenMap()
     layers: Literal["network", "engine"] = "network"
 
 

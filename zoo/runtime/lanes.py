@@ -6,7 +6,6 @@ costs half of the processors' time where batches are small. A batch a thread has
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.backends import Backend, budgets
 from zoo.encoded import Encoded
 from zoo.errors import OptionError
+from zoo.machine import cores
 from zoo.preprocess import Array, Batch
 from zoo.spec import Modality
 
@@ -87,15 +87,8 @@ def lanes_beside(
         open_backend: Opens a backend of one thread.
         threads: That may be used; by default one a core.
     """
-    count = threads or available_threads()
+    count = threads or cores()
     size = sum(file.stat().st_size for file in model.parent.glob(f"{model.name}*"))
     if not 1 < count <= MOST or size > LARGEST:
         return []
     return [Lane(open_backend, modality)] * count
-
-
-def available_threads() -> int:
-    """Return how many threads of this process may run at once."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -104,7 +104,7 @@ class TensorrtRuntime:
             raise BundleError(f"{bundle.path}: {why} {remedy(engine.target)}")
         facts, spec = engine_facts(engine), bundle.manifest.facts
         plan = (bundle.path / engine.file).read_bytes()
-        driver = CudaDriver(gpu.index, extra=_EXTRA[engine.target])
+        driver = CudaDriver(gpu.index, extra=vendor.extra)
         runtime = open_runtime(vendor, facts)
         refused = validity(vendor, runtime, plan)
         if refused is not None:
@@ -123,7 +123,6 @@ class TensorrtRuntime:
         )
 
 
-_EXTRA = {"tensorrt": "gpu", "tensorrt-rtx": "rtx"}
 RUNTIME = TensorrtRuntime()
 
 
@@ -137,7 +136,7 @@ def here(target: str, device: str | None) -> tuple[Vendor, Gpu]:
     if device is not None and device.partition(":")[0] == "cpu":
         raise OptionError(f"Engines run on a GPU, not on {device!r}.")
     vendor = vendor_of(target)
-    return vendor, gpu_at(device, extra=_EXTRA[target])
+    return vendor, gpu_at(device, extra=vendor.extra)
 
 
 def open_runtime(vendor: Vendor, facts: EngineFacts) -> Any:  # noqa: ANN401  no types

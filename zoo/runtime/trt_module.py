@@ -23,12 +23,14 @@ class Vendor:
         title: For people.
         module: The package; it has no types.
         version: Of the package.
+        extra: That brings it, and the bindings of CUDA.
     """
 
     target: str
     title: str
     module: Any
     version: str
+    extra: str
 
     @property
     def rtx(self) -> bool:
@@ -66,7 +68,13 @@ def vendor_of(target: str, load: Callable[[str], Any] = import_module) -> Vendor
             raise OptionError(
                 f"{title} is installed, but cannot be loaded: {error}. See `zoo doctor`."
             ) from error
-        return Vendor(target=target, title=title, module=module, version=str(module.__version__))
+        return Vendor(
+            target=target,
+            title=title,
+            module=module,
+            version=str(module.__version__),
+            extra=extra,
+        )
     raise MissingExtraError(title, extra=extra)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from zoo.errors import FormatError, OptionError, RepoNotFoundError
+from zoo.frozen import FrozenMap
 from zoo.spec import COMPANIONS, ModelSpec, TextPreprocess, WeightsSpec, WordPreprocess
 from zoo.weights.convert import readable
 from zoo.weights.folder import FolderSource, PackageSource
@@ -56,7 +56,7 @@ class Fetched:
     weights: tuple[Path, ...]
     files: Mapping[str, Path]
     sha256: Mapping[str, str]
-    parts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, Path] = FrozenMap()
 
     def pinned(self, spec: WeightsSpec) -> WeightsSpec:
         """Return the spec with its revision fixed to what was fetched."""
@@ -160,12 +160,8 @@ def pull(spec: ModelSpec | WeightsSpec, *, verify: bool = False, progress: bool 
     side = {name: entry, **_companion(weights, source, name, check=verify)}
     return replace(
         fetched,
-        files=MappingProxyType(
-            {**fetched.files, **{name: Path(entry.path) for name, entry in side.items()}}
-        ),
-        sha256=MappingProxyType(
-            {**fetched.sha256, **{name: entry.sha256 for name, entry in side.items()}}
-        ),
+        files=FrozenMap({**fetched.files, **_paths(side)}),
+        sha256=FrozenMap({**fetched.sha256, **_hashes(side)}),
     )
 
 
@@ -192,10 +188,18 @@ def _weights(spec: WeightsSpec, source: Source, *, check: bool) -> Fetched:
         source=spec.source,
         revision=source.revision,
         weights=weights,
-        files=MappingProxyType({name: Path(entry.path) for name, entry in entries.items()}),
-        sha256=MappingProxyType({name: entry.sha256 for name, entry in entries.items()}),
-        parts=MappingProxyType(parts),
+        files=FrozenMap(_paths(entries)),
+        sha256=FrozenMap(_hashes(entries)),
+        parts=FrozenMap(parts),
     )
+
+
+def _paths(entries: Mapping[str, Entry]) -> dict[str, Path]:
+    return {name: Path(entry.path) for name, entry in entries.items()}
+
+
+def _hashes(entries: Mapping[str, Entry]) -> dict[str, str]:
+    return {name: entry.sha256 for name, entry in entries.items()}
 
 
 def _companion(spec: WeightsSpec, source: Source, name: str, *, check: bool) -> dict[str, Entry]:

@@ -11,12 +11,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from zoo.errors import FormatError
+from zoo.frozen import FrozenMap
 from zoo.weights.cache import cache_root, disk_errors, exclusive, write_whole
 
 VERSION = 1
@@ -74,7 +74,7 @@ class Lock:
     path: Path
     source: str
     revision: str | None = None
-    files: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, Entry] = FrozenMap()
     absent: frozenset[str] = frozenset()
     names: frozenset[str] | None = None
 
@@ -106,7 +106,7 @@ def remember(
     lock: Lock,
     *,
     revision: str | None = None,
-    files: Mapping[str, Entry] = MappingProxyType({}),
+    files: Mapping[str, Entry] = FrozenMap(),
     absent: Iterable[str] = (),
     names: Iterable[str] | None = None,
 ) -> Lock:

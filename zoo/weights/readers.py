@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import DiskError, FormatError
+from zoo.errors import DiskError, FormatError, MissingExtraError
+from zoo.frozen import FrozenMap
 from zoo.weights.cache import disk_errors
 from zoo.weights.jsonfile import parse_json
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # memory, and a file may claim any length.
 HEADER_LIMIT = 25_000_000
 _METADATA = "__metadata__"
-NO_PARTS: Mapping[str, Path] = MappingProxyType({})
 
 
 class Checkpoint:
@@ -33,7 +32,7 @@ class Checkpoint:
         dtypes: Names and element types as safetensors spells them (`F32`, `BF16`).
     """
 
-    def __init__(self, paths: Sequence[Path], parts: Mapping[str, Path] = NO_PARTS) -> None:
+    def __init__(self, paths: Sequence[Path], parts: Mapping[str, Path] = FrozenMap()) -> None:
         header: dict[str, tuple[int, ...]] = {}
         dtypes: dict[str, str] = {}
         places: dict[str, tuple[Path, str]] = {}
@@ -46,8 +45,8 @@ class Checkpoint:
                         "one checkpoint has it once."
                     )
                 header[name], dtypes[name], places[name] = shape, dtype, (path, inner)
-        self.header: Mapping[str, tuple[int, ...]] = MappingProxyType(header)
-        self.dtypes: Mapping[str, str] = MappingProxyType(dtypes)
+        self.header: Mapping[str, tuple[int, ...]] = FrozenMap(header)
+        self.dtypes: Mapping[str, str] = FrozenMap(dtypes)
         self._places = places
         self._open: dict[Path, Any] = {}
 
@@ -56,6 +55,7 @@ class Checkpoint:
 
         Raises:
             FormatError: There is no such tensor, or it cannot be read.
+        MissingExtraError: torch is not installed.
         """
         if name not in self._places:
             raise FormatError(f"The checkpoint has no tensor {name!r}.")
@@ -72,7 +72,7 @@ class Checkpoint:
         return tensor
 
 
-def open_checkpoint(paths: Sequence[Path], parts: Mapping[str, Path] = NO_PARTS) -> Checkpoint:
+def open_checkpoint(paths: Sequence[Path], parts: Mapping[str, Path] = FrozenMap()) -> Checkpoint:
     """Open a checkpoint, reading no more than its headers.
 
     Raises:
@@ -130,6 +130,8 @@ def _open(path: Path, framework: str) -> Any:  # noqa: ANN401  safetensors' hand
 
     try:
         return safe_open(path, framework=framework)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("torch", extra="torch") from error
     except OSError as error:
         raise DiskError(f"{path} cannot be read: {error}.") from error
     except Exception as error:  # SafetensorError, and whatever a broken header makes Rust raise
