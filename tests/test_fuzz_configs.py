@@ -44,7 +44,8 @@ TIMM = {
     "architecture": "vit_base_patch16_224", "global_pool": "token", "model_args": {"img_size": 224},
     "pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.9, "mean": [0.5] * 3},
 }  # fmt: skip
-IMAGES = ("ViTConfig", "Dinov2Config", "DINOv3ViTConfig", "ResNetConfig", "SwinConfig")
+IMAGES = ("ViTConfig", "Dinov2Config", "DINOv3ViTConfig", "ResNetConfig", "SwinConfig",
+          "DINOv3ConvNextConfig")  # fmt: skip
 TEXTS = ("RobertaConfig", "DistilBertConfig", "ModernBertConfig", "XLNetConfig", "MistralConfig")
 
 

@@ -21,10 +21,11 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 import zoo
 from tests.full_size import shapes
-from tests.reference import FLOAT64, images, relative_error, tolerance
+from tests.reference import FLOAT64, images, make_live, relative_error, tolerance
 from tests.siglip_reference import (
     CONTEXT,
     TEXTS,
+    VOCAB,
     OpenClip,
     load,
     save_spiece,
@@ -38,6 +39,7 @@ from zoo.errors import UnsupportedCheckpointError
 from zoo.joint import JointEncoder
 from zoo.keys import make_plan
 from zoo.preprocess.image import ImagePreprocessor
+from zoo.preprocess.standin import standin_tokenizer
 from zoo.preprocess.text import TextPreprocessor
 from zoo.spec import ImagePreprocess, ModelSpec, TextPreprocess
 from zoo_multimodal.clip_text_config import ClipTextConfig
@@ -47,6 +49,8 @@ from zoo_multimodal.families.towers import Pair
 from zoo_multimodal.siglip_checkpoint import TIMM
 from zoo_vision.vit_config import ViTConfig
 
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 280, 3), dtype=np.uint8))
+SIDE_18 = {"height": 18, "width": 18}
 SPACES = sorted({row.space.name for row in ROWS if row.space is not None})
 every_model = pytest.mark.parametrize("name", SPACES)
 both_precisions = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -56,6 +60,7 @@ OPEN_CLIP = {
     "siglip-b16": "ViT-B-16-SigLIP",
     "siglip-l16-256": "ViT-L-16-SigLIP-256",
     "siglip-so400m-14": "ViT-SO400M-14-SigLIP",
+    "siglip-so400m-14-384": "ViT-SO400M-14-SigLIP-384",
     "siglip2-b16": "ViT-B-16-SigLIP2",
     "siglip2-l16-256": "ViT-L-16-SigLIP2-256",
     "siglip2-so400m-16-256": "ViT-SO400M-16-SigLIP2-256",
@@ -188,12 +193,40 @@ def test_padding_is_part_of_a_text(tmp_path: Path) -> None:
     assert relative_error(short, text({"input_ids": ids[:1]}).pooled) > 1e-2
 
 
-def test_images_are_squashed_by_halves_and_never_cropped() -> None:
+def test_images_are_squashed_by_halves_and_lose_only_what_no_patch_reads() -> None:
+    lost = {}
     for row in ROWS:
         if isinstance(row.preprocess, ImagePreprocess):
             recipe = row.preprocess
-            assert recipe.resize is None
+            squashed = recipe.resize or recipe.size
+            assert isinstance(squashed, tuple)
+            lost[row.name] = squashed[0] - recipe.size[0]
             assert recipe.mean == recipe.std == (0.5, 0.5, 0.5)
+    assert lost.pop("siglip-so400m-14-384-image") == 6
+    assert set(lost.values()) == {0}
+
+
+@torch.no_grad()
+def test_pixels_that_no_patch_reads_change_nothing(tmp_path: Path) -> None:
+    pair = tiny_pair()
+    config = transformers_config(pair)
+    config.vision_config.image_size = 18  # four patches of 4, and 2 pixels
+    reference = make_live(transformers.SiglipModel(config))
+    reference.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "SiglipImageProcessor", "size": SIDE_18, "resample": 3})
+    )
+    standin_tokenizer(VOCAB, pad_id=1, ending="</s>").save(str(tmp_path / "tokenizer.json"))
+    their_pixels = SiglipImageProcessorPil(size=SIDE_18)(PHOTO, return_tensors="pt")["pixel_values"]
+
+    joint = zoo.load(str(tmp_path), dtype="float64")
+
+    assert isinstance(joint, JointEncoder)
+    ours = joint.image.preprocess([PHOTO])
+    assert np.abs(ours["pixels"] - their_pixels[:, :, :16, :16].numpy()).max() <= 1e-5
+    expected = reference.double().get_image_features(pixel_values=their_pixels.double())
+    found = joint.image({"pixels": their_pixels[:, :, :16, :16].double()}).pooled
+    assert relative_error(found, expected.pooler_output) <= FLOAT64
 
 
 def test_texts_are_padded_to_the_context_that_each_model_has() -> None:
@@ -287,7 +320,7 @@ def test_timms_names_have_timms_numbers(name: str) -> None:
         reference = timm.create_model(name, num_classes=0)
 
     assert sum(tensor.numel() for tensor in reference.parameters()) == config.params
-    assert reference.patch_embed.img_size == config.image_size
+    assert reference.patch_embed.grid_size == config.grid
     assert reference.blocks[0].attn.num_heads == config.heads
     exact = isinstance(reference.blocks[0].mlp.act, torch.nn.GELU)
     assert (config.activation == "gelu") == (
@@ -370,7 +403,6 @@ def test_a_folder_of_timms_image_tower_is_one_row(tmp_path: Path) -> None:
     [
         ("vision_config", {"vision_use_head": False}, "vision_use_head"),
         ("vision_config", {"hidden_act": "swiglu"}, "hidden_act"),
-        ("vision_config", {"image_size": 18}, "no multiple of patch"),
         ("text_config", {"projection_size": 20}, "20 features"),
         ("text_config", {"num_attention_heads": 3}, "no multiple of heads"),
     ],
@@ -390,8 +422,6 @@ def test_what_is_not_supported_is_refused_with_the_reason(
 
 # Pixels and tokens
 
-PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 280, 3), dtype=np.uint8))
-
 
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row.modality == "image"], ids=lambda row: row.name
@@ -399,7 +429,7 @@ PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 280, 3),
 def test_pixels_are_open_clips_and_transformers(row: ModelSpec) -> None:
     recipe = row.preprocess
     assert isinstance(recipe, ImagePreprocess)
-    side = recipe.size[0]
+    (side, _), (read, _) = recipe.resize or recipe.size, recipe.size  # type: ignore[misc]  # never a shorter side
     cfg = open_clip.transform.PreprocessCfg(
         size=side, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic", resize_mode="squash"
     )
@@ -407,9 +437,10 @@ def test_pixels_are_open_clips_and_transformers(row: ModelSpec) -> None:
     (sample,) = ImagePreprocessor(recipe, name="pixels").prepare([PHOTO])
 
     ours = sample.arrays["pixels"]
-    np.testing.assert_array_equal(ours, image_transform_v2(cfg, is_train=False)(PHOTO).numpy())
+    transformed = image_transform_v2(cfg, is_train=False)(PHOTO).numpy()
+    np.testing.assert_array_equal(ours, transformed[:, :read, :read])
     processor = SiglipImageProcessorPil(size={"height": side, "width": side})
-    theirs = processor(PHOTO, return_tensors="np")["pixel_values"][0]
+    theirs = processor(PHOTO, return_tensors="np")["pixel_values"][0, :, :read, :read]
     assert np.abs(ours - theirs).max() <= 1e-5
 
 

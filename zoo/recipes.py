@@ -22,7 +22,7 @@ class ImagePreprocess:
         mean: RGB, in [0, 1].
         std: RGB, in [0, 1].
         crop_offset: How half an odd margin is rounded: `round` (torchvision, half to even) or
-            `floor` (transformers).
+            `floor` (transformers); `corner` leaves the whole margin out below and on the right.
         channels: `rgb`, or `grey` (one channel, ITU-R 601 luma).
     """
 
@@ -31,7 +31,7 @@ class ImagePreprocess:
     resample: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    crop_offset: Literal["round", "floor"] = "round"
+    crop_offset: Literal["round", "floor", "corner"] = "round"
     channels: Literal["rgb", "grey"] = "rgb"
 
 

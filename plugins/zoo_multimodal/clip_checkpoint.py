@@ -17,9 +17,10 @@ from zoo_multimodal import open_clip_config
 from zoo_multimodal.clip_text_config import ClipTextConfig
 from zoo_multimodal.families.clip import CLIP
 from zoo_multimodal.families.openclip import OPENCLIP
-from zoo_multimodal.families.towers import MEAN, STD, TOKENIZER, Families, Pair, towers
+from zoo_multimodal.families.towers import TOKENIZER, Families, Pair, towers
 from zoo_multimodal.open_clip_config import LONGEST, WIDEST, square
-from zoo_vision.processing import from_transformers
+from zoo_vision.processing import CLIP_MEAN, CLIP_STD, from_transformers
+from zoo_vision.repository import PROCESSOR as PROCESSOR
 from zoo_vision.vit_config import ViTConfig
 
 if TYPE_CHECKING:
@@ -27,15 +28,9 @@ if TYPE_CHECKING:
 
 OPEN_CLIP = "open_clip_config.json"
 TRANSFORMERS = "config.json"
-PROCESSOR = "preprocessor_config.json"
 
 OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-TRANSFORMERS_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+TRANSFORMERS_FILES = ("model.safetensors", "pytorch_model.bin")  # or the index of their shards
 ACTIVATIONS: dict[str, ActivationName] = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -80,8 +75,8 @@ def _transformers(files: RepoFiles, fields: Fields) -> tuple[ModelSpec, ...]:
     )
     preprocess = from_transformers(
         read_optional(files, PROCESSOR),
-        mean=MEAN,
-        std=STD,
+        mean=CLIP_MEAN,
+        std=CLIP_STD,
         resample=3,
         size=pair.image.image_size[0],
         crop=True,
@@ -148,7 +143,7 @@ def _rows(
         text=f"{files.source}#text",
         pair=pair,
         weights=WeightsSpec(source=files.source, files=weights, revision=files.revision),
-        params=(_image_params(pair.image), pair.text.params),
+        params=(pair.image.params, pair.text.params),
         preprocess=preprocess,
         tokenizer_home=None if "tokenizer.json" in files.names() else TOKENIZER,
         source=files.source,
@@ -159,12 +154,3 @@ def _rows(
     )
     recipe = replace(cast(TextPreprocess, text.preprocess), clean=clean)
     return image, replace(text, preprocess=recipe)
-
-
-def _image_params(config: ViTConfig) -> int:
-    """Return the parameters of an image tower of CLIP."""
-    width, hidden = config.width, config.hidden
-    rows, columns = config.grid
-    block = 4 * width * (width + 1) + 2 * width * hidden + hidden + width + 4 * width
-    ends = 3 * config.patch**2 + 2 + rows * columns + 4 + config.dim
-    return config.depth * block + ends * width

@@ -9,7 +9,8 @@ from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import DEEPEST, Fields
 from zoo.spec import ImagePreprocess
 from zoo_multimodal.clip_text_config import ClipTextConfig
-from zoo_multimodal.families.towers import MEAN, STD, Pair, image_preprocess
+from zoo_multimodal.families.towers import Pair, image_preprocess
+from zoo_vision.processing import CLIP_MEAN, CLIP_STD
 from zoo_vision.vit_config import ViTConfig
 
 WIDEST = 65_536  # of a token or a hidden layer
@@ -83,11 +84,11 @@ def read_preprocess(fields: Fields, size: int) -> ImagePreprocess:
     recipe.require("interpolation", "bicubic")
     recipe.require("resize_mode", "shortest")
     recipe.require("mode", "RGB")
-    std = recipe.numbers("std", STD)
+    std = recipe.numbers("std", CLIP_STD)
     if min(std) <= 0:
         raise UnsupportedCheckpointError(f"{recipe.file} has std = {std}; it must be positive.")
     return image_preprocess(
-        square(recipe, "size", size), mean=recipe.numbers("mean", MEAN), std=std
+        square(recipe, "size", size), mean=recipe.numbers("mean", CLIP_MEAN), std=std
     )
 
 

@@ -29,6 +29,7 @@ from zoo_multimodal.families.siglip import (
     SIGLIP,
     SO400M,
     image_config,
+    read_by_patches,
     siglip_towers,
     text_preprocess,
 )
@@ -69,6 +70,7 @@ TIMM: Mapping[str, ViTConfig] = {
     "vit_large_patch16_siglip_512": _timm(1024, 24, 16, 4096, 512),
     "vit_so400m_patch14_siglip_224": _timm(1152, 27, 16, SO400M, 224, patch=14, activation="gelu"),
     "vit_so400m_patch14_siglip_378": _timm(1152, 27, 16, SO400M, 378, patch=14, activation="gelu"),
+    "vit_so400m_patch14_siglip_384": _timm(1152, 27, 16, SO400M, 378, patch=14, activation="gelu"),
     "vit_so400m_patch16_siglip_256": _timm(1152, 27, 16, SO400M, 256),
     "vit_so400m_patch16_siglip_384": _timm(1152, 27, 16, SO400M, 384),
     "vit_so400m_patch16_siglip_512": _timm(1152, 27, 16, SO400M, 512),
@@ -110,7 +112,7 @@ def siglip_checkpoint(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
 def _image_alone(files: RepoFiles, fields: Fields, config: ViTConfig) -> ModelSpec:
     timm_arguments(fields)
     fields.require("global_pool", "map")
-    preprocess = from_timm(fields.inner("pretrained_cfg"))
+    preprocess = read_by_patches(from_timm(fields.inner("pretrained_cfg")), config.patch)
     return found_row(
         files,
         SIGLIP.image,
@@ -125,14 +127,14 @@ def _transformers(files: RepoFiles, fields: Fields) -> tuple[ModelSpec, ...]:
     vision, words = fields.inner("vision_config"), fields.inner("text_config")
     vision.require("num_channels", 3)
     vision.require("vision_use_head", True)
-    side = square(vision, "image_size", 224)
+    side, patch = square(vision, "image_size", 224), square(vision, "patch_size", 16)
     image = ViTConfig(
         width=vision.integer("hidden_size", 768, most=WIDEST),
         depth=vision.integer("num_hidden_layers", 12, most=DEEPEST),
         heads=vision.integer("num_attention_heads", 12, most=WIDEST),
         hidden=vision.integer("intermediate_size", 3072, most=WIDEST),
-        image_size=(side, side),
-        patch=square(vision, "patch_size", 16),
+        image_size=(side // patch * patch, side // patch * patch),
+        patch=patch,
         activation=_activation(vision),
         norm_eps=vision.number("layer_norm_eps", 1e-6),
         class_token=False,
@@ -205,7 +207,8 @@ def _open_clip(files: RepoFiles, fields: Fields) -> tuple[ModelSpec, ...]:
         mean=recipe.numbers("mean", HALVES),
         std=recipe.numbers("std", HALVES),
     )
-    pair = Pair(image=replace(image, image_size=(side, side)), text=text)
+    read = side // image.patch * image.patch
+    pair = Pair(image=replace(image, image_size=(read, read)), text=text)
     return _rows(files, OPEN_CLIP_FILES, pair, preprocess)
 
 
@@ -226,7 +229,7 @@ def _rows(
         pair=pair,
         weights=WeightsSpec(source=files.source, files=weights, revision=files.revision),
         params=(pair.image.params, pair.text.params),
-        recipes=(preprocess, words),
+        recipes=(read_by_patches(preprocess, pair.image.patch), words),
         source=files.source,
     )
     image, text = (

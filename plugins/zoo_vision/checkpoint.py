@@ -7,10 +7,19 @@ from zoo.fields import read_fields
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec
 from zoo_vision.beit_checkpoint import beit_checkpoint
+from zoo_vision.convnext_checkpoint import convnext_checkpoint
 from zoo_vision.repository import CONFIG
 from zoo_vision.resnet_checkpoint import resnet_checkpoint
 from zoo_vision.swin_checkpoint import swin_checkpoint
 from zoo_vision.vit_checkpoint import vit_checkpoint
+
+KNOWN = (
+    vit_checkpoint,
+    beit_checkpoint,
+    resnet_checkpoint,
+    swin_checkpoint,
+    convnext_checkpoint,
+)
 
 
 def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
@@ -24,7 +33,7 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     if fields is None:
         return None
     try:
-        for known in (vit_checkpoint, beit_checkpoint, resnet_checkpoint, swin_checkpoint):
+        for known in KNOWN:
             row = known(files, fields)
             if row is not None:
                 return (row,)

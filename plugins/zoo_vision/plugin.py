@@ -10,6 +10,7 @@ from zoo.spec import ModelSpec
 from zoo_vision.families import (
     autoencoder,
     beit,
+    convnext,
     deit,
     dino,
     dinov2,
@@ -30,6 +31,7 @@ FAMILIES = (
     dino,
     dinov2,
     dinov3,
+    convnext,
     mae,
     moco_v3,
     ijepa,

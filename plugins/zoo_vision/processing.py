@@ -17,6 +17,9 @@ Filter = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+HALVES = (0.5, 0.5, 0.5)
 
 PILLOW: dict[int, Filter] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
 FILTERS: dict[str, Filter] = {name: name for name in PILLOW.values()}

@@ -18,6 +18,9 @@ from zoo.spec import (
     WeightsSpec,
 )
 from zoo_vision.processing import (
+    CLIP_MEAN,
+    CLIP_STD,
+    HALVES,
     IMAGENET_MEAN,
     IMAGENET_STD,
     LARGEST_SIDE,
@@ -27,9 +30,6 @@ from zoo_vision.processing import (
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 WIDEST = 65_536  # features
-HALVES = (0.5, 0.5, 0.5)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

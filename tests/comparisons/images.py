@@ -18,6 +18,7 @@ from tests import (
     swin_reference,
     test_autoencoder,
     test_beit,
+    test_convnext,
     test_dinov3,
     test_imagegpt,
 )
@@ -96,6 +97,21 @@ def _swins(row: ModelSpec, folder: Path, dtype: torch.dtype) -> float:
     assert ours.pyramid is not None
     return max(
         relative_error(ours.pooled, last.mean(dim=(2, 3))),
+        *(relative_error(*pair) for pair in zip(ours.pyramid, maps, strict=True)),
+    )
+
+
+@compares("timm", "dinov3-convnext")
+def _convnexts(row: ModelSpec, folder: Path, dtype: torch.dtype) -> float:
+    row = test_convnext.tiny_convnext(row)
+    reference = test_convnext.live_timm(row).to(dtype)
+    pixels = images(2, *test_convnext.WIDE, dtype)
+    encoder = swin_reference.load(row, swin_reference.save(reference.state_dict(), folder), dtype)
+    ours = encoder({"pixels": pixels})
+    maps, tokens, pooled = test_convnext.timms_outputs(reference, pixels)
+    assert ours.pyramid is not None
+    return max(
+        _sequence_error(ours, tokens, pooled),
         *(relative_error(*pair) for pair in zip(ours.pyramid, maps, strict=True)),
     )
 

@@ -106,6 +106,9 @@ CONDITIONS: Mapping[str, Condition] = {
     "self-distilled": _trained("^self-distillation", "image"),
     "self-distilled-dense": _trained("iBOT", "image"),
     "gram": _trained("Gram", "image"),
+    "distilled-convolutions": _all(
+        _trained("^distilled from", "image"), lambda row: not hasattr(row.config, "heads")
+    ),
     "without-registers": _without_registers,
     "places-in-tokens": _places_in_tokens,
     "augmented": _trained("InfoNCE without|multi-crop", "image"),

@@ -132,6 +132,8 @@ def _margin(excess: int, recipe: ImagePreprocess) -> int:
 
     What is missing is black: Pillow's crop adds it.
     """
+    if recipe.crop_offset == "corner":
+        return 0
     if excess < 0 or recipe.crop_offset == "floor":
         return int(excess / 2)
     return round(excess / 2)

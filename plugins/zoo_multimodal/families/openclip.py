@@ -146,7 +146,7 @@ ROWS: tuple[ModelSpec, ...] = (
         repo="hf:laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
         revision="1627032197142fbe2a7cfec626f4ced3ae60d07a",
         params=(303_966_208, 123_650_304),
-        preprocess=image_preprocess(224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        preprocess=image_preprocess(224, mean=HALVES, std=HALVES),
         note=NOTE_L14,
     ),
     *_rows(

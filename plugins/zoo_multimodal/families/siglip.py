@@ -8,6 +8,7 @@ the exact one in some.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from zoo.spec import (
@@ -108,9 +109,25 @@ def text_config(
     )
 
 
-def image_preprocess(size: int) -> ImagePreprocess:
+def image_preprocess(size: int, patch: int = 1) -> ImagePreprocess:
     """Return the authors' preparation of images: squashed, not cropped."""
-    return ImagePreprocess(size=(size, size), resize=None, mean=HALVES, std=HALVES)
+    whole = ImagePreprocess(size=(size, size), resize=None, mean=HALVES, std=HALVES)
+    return read_by_patches(whole, patch)
+
+
+def read_by_patches(recipe: ImagePreprocess, patch: int) -> ImagePreprocess:
+    """Return a preparation without the pixels, below and on the right, that no patch reads.
+
+    Raises:
+        ValueError: There are some, of images that are cropped already.
+    """
+    height, width = recipe.size
+    read = height // patch * patch, width // patch * patch
+    if read == recipe.size:
+        return recipe
+    if recipe.resize is not None:
+        raise ValueError(f"images cropped to {recipe.size} do not fill patches of {patch}.")
+    return replace(recipe, size=read, resize=recipe.size, crop_offset="corner")
 
 
 def text_preprocess(context: int, kind: Literal["c4", "gemma"]) -> TextPreprocess:
@@ -217,6 +234,7 @@ def _rows(
     repo: str,
     revision: str,
     params: tuple[int, int],
+    size: int | None = None,
     aliases: tuple[str, ...] = (),
 ) -> tuple[ModelSpec, ModelSpec]:
     return siglip_towers(
@@ -228,7 +246,7 @@ def _rows(
         weights=WeightsSpec(source=repo, revision=revision, layout="transformers"),
         params=params,
         recipes=(
-            image_preprocess(pair.image.image_size[0]),
+            image_preprocess(size or pair.image.image_size[0], pair.image.patch),
             text_preprocess(pair.text.context, "c4" if families is SIGLIP else "gemma"),
         ),
         aliases=aliases,
@@ -277,6 +295,20 @@ ROWS: tuple[ModelSpec, ...] = (
         repo="hf:google/siglip-so400m-patch14-224",
         revision="d04cf29fca7b6374f74d8bea1969314492266b5e",
         params=(427_680_704, 449_679_600),
+    ),
+    *_rows(
+        SIGLIP,
+        "siglip-so400m-14-384",
+        image="siglip-so400m-14-384-image",
+        text="siglip-so400m-14-384-text",
+        pair=Pair(  # 27 patches a side; the last 6 of 384 pixels are read by none
+            image=image_config(1152, 27, 16, SO400M, patch=14, size=378),
+            text=text_config(1152, 27, 16, SO400M, vocab=C4),
+        ),
+        repo="hf:google/siglip-so400m-patch14-384",
+        revision="9fdffc58afc957d1a03a25b10dba0329ab15c2a3",
+        params=(428_225_600, 449_734_896),
+        size=384,
     ),
     *_rows(
         SIGLIP2,

@@ -19,10 +19,8 @@ from zoo.spec import (
 )
 from zoo_multimodal.clip_text_config import ClipTextConfig
 from zoo_vision.families.vit_layouts import pixels
+from zoo_vision.processing import CLIP_MEAN, CLIP_STD
 from zoo_vision.vit_config import ViTConfig
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 # The same 49,408 tokens for every model here; not every repository has a tokenizer.json.
 TOKENIZER = WeightsSpec(
@@ -68,8 +66,8 @@ def families(
 
 def image_preprocess(
     size: int,
-    mean: tuple[float, ...] = MEAN,
-    std: tuple[float, ...] = STD,
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
 ) -> ImagePreprocess:
     """Return open_clip's transform: the shorter side to `size`, then the centre."""
     return ImagePreprocess(size=(size, size), resize=size, mean=mean, std=std)
