@@ -14,6 +14,11 @@ from zoo.hookspecs import RepoFiles
 
 LARGEST = 10_000_000  # of any integer in a configuration; the largest vocabularies have 1,000,000
 DEEPEST = 1_000  # of numbers of layers
+_WEIGHTS = tuple(
+    name + index
+    for name in ("model.safetensors", "pytorch_model.bin")
+    for index in ("", ".index.json")
+)
 
 
 class Fields:
@@ -147,3 +152,24 @@ def read_fields(files: RepoFiles, name: str) -> Fields | None:
 def read_optional(files: RepoFiles, name: str) -> Fields:
     """Return a repository's JSON object, empty if there is no such file."""
     return read_fields(files, name) or Fields({}, name)
+
+
+def weight_files(files: RepoFiles, folder: str = "") -> tuple[str, ...]:
+    """Return the files of weights that a repository has under their usual names, best first.
+
+    Args:
+        files: The repository.
+        folder: Where they lie; the names that are returned are those inside it.
+
+    Raises:
+        UnsupportedCheckpointError: There are none.
+    """
+    there = tuple(
+        name for name in _WEIGHTS if (f"{folder}/{name}" if folder else name) in files.names()
+    )
+    if not there:
+        raise UnsupportedCheckpointError(
+            f"{files.source} has neither safetensors nor PyTorch weights"
+            f"{f' in {folder!r}' if folder else ''}."
+        )
+    return there

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal, cast
 
 from zoo.errors import UnsupportedCheckpointError
-from zoo.fields import DEEPEST, Fields, read_fields, read_optional
+from zoo.fields import DEEPEST, Fields, read_fields, read_optional, weight_files
 from zoo.hookspecs import RepoFiles
 from zoo.spec import AudioPreprocess, Family, ModelSpec, WeightsSpec
 from zoo_audio.configs import Wav2Vec2Config, WhisperConfig
@@ -20,12 +20,6 @@ from zoo_audio.families.rows import ALONE, LONGEST, MEAN, mel_inputs, waveform_i
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 _WIDEST = 100_000
 _WAVEFORM = {"wav2vec2": wav2vec2.FAMILY, "hubert": hubert.FAMILY}
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 
 
 def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
@@ -130,11 +124,6 @@ def _whisper(files: RepoFiles, fields: Fields) -> ModelSpec:
 
 def _row(files: RepoFiles, family: Family, note: str) -> ModelSpec:
     """Return a row of the family that lacks what its config says."""
-    there = tuple(name for name in _WEIGHTS if name in files.names())
-    if not there:
-        raise UnsupportedCheckpointError(
-            f"{files.source} has neither safetensors nor PyTorch weights."
-        )
     template = {"whisper": whisper.ROWS}.get(family.name, wav2vec2.ROWS)[0]
     return replace(
         template,
@@ -142,7 +131,10 @@ def _row(files: RepoFiles, family: Family, note: str) -> ModelSpec:
         family=family,
         aliases=(),
         weights=WeightsSpec(
-            source=files.source, files=there, revision=files.revision, layout="transformers"
+            source=files.source,
+            files=weight_files(files),
+            revision=files.revision,
+            layout="transformers",
         ),
         license="unknown",
         objective="see the repository",

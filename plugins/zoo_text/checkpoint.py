@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.errors import UnsupportedCheckpointError
-from zoo.fields import Fields, read_fields, read_optional
+from zoo.fields import Fields, read_fields, read_optional, weight_files
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess, WeightsSpec
 from zoo_text.architectures import ARCHITECTURES, Architecture
@@ -27,12 +27,6 @@ from zoo_text.modules import (
 
 _SHORTEST = 3  # tokens
 
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 _TOKENIZERS = {
     "tokenizer.json": (),
     "vocab.txt": (),
@@ -83,7 +77,7 @@ def _row(
         config=config,
         weights=WeightsSpec(
             source=files.source,
-            files=_weights(files, modules.folder),
+            files=weight_files(files, modules.folder),
             subfolder=modules.folder,
             parts=modules.parts,
             revision=files.revision,
@@ -123,17 +117,6 @@ def _refuse_unsupported(fields: Fields, files: RepoFiles, *, own_code: bool) -> 
             raise UnsupportedCheckpointError(
                 f"{files.source} {reason}, by its {fields.file}. Supported are plain encoders."
             )
-
-
-def _weights(files: RepoFiles, folder: str) -> tuple[str, ...]:
-    """Return the weight files that are there, in order of preference."""
-    there = tuple(name for name in _WEIGHTS if _join(folder, name) in files.names())
-    if not there:
-        raise UnsupportedCheckpointError(
-            f"{files.source} has neither safetensors nor PyTorch weights"
-            f"{f' in {folder!r}' if folder else ''}."
-        )
-    return there
 
 
 def _tokenizer(files: RepoFiles, folder: str) -> tuple[tuple[str, ...], bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
@@ -183,11 +184,10 @@ def _pooling(fields: Fields, files: RepoFiles) -> Pooling:
         raise UnsupportedCheckpointError(f"{files.source} leaves the prompt out of the pooling.")
     given = fields.get("pooling_mode")
     if given is None:
-        modes: object = [mode for key, mode in _SWITCHES.items() if fields.flag(key, False)]
-        modes = modes or ["mean"]
+        switched = [mode for key, mode in _SWITCHES.items() if fields.flag(key, False)]
+        modes: list[Any] = switched or ["mean"]
     else:
         modes = given if isinstance(given, list) else [given]
-    assert isinstance(modes, list), "made above"
     if not all(isinstance(mode, str) for mode in modes):
         raise fields.wrong("pooling_mode", "a name")
     if len(modes) != 1 or modes[0] not in _POOLINGS:

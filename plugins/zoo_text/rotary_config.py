@@ -26,7 +26,7 @@ class RotaryConfig(TextConfig):
         theta: Base of the rotations.
         local_theta: That of blocks that see only what is near.
         window: Tokens on each side that these see; 0: there are none.
-        global_every: Every so manieth block, from the first on, sees all tokens.
+        global_every: Each block whose place is a multiple of this sees all tokens.
     """
 
     longest: int

@@ -27,7 +27,7 @@ _ACTIVATIONS: Mapping[str, Activation] = {
 }
 _SHORTEST = 3  # tokens
 # Far beyond any network in use; a broken number must not ask for all memory.
-_MOST_BLOCKS, _MOST_WIDE, _MOST_ROWS = 256, 100_000, 10_000_000
+_MOST_BLOCKS, _MOST_WIDE = 256, 100_000
 
 
 def bert(fields: Fields) -> BertConfig:
@@ -38,7 +38,7 @@ def bert(fields: Fields) -> BertConfig:
     embedded = width
     if fields.text("model_type") == "electra":
         embedded = fields.integer("embedding_size", most=_MOST_WIDE)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     pad_id = fields.integer("pad_token_id", int(counted), least=0, most=vocab - 1)
     offset = pad_id + 1 if counted else 0
     return BertConfig(
@@ -47,10 +47,8 @@ def bert(fields: Fields) -> BertConfig:
         depth=fields.integer("num_hidden_layers", most=_MOST_BLOCKS),
         heads=_heads(fields, "num_attention_heads", width),
         hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
-        max_positions=fields.integer(
-            "max_position_embeddings", least=offset + _SHORTEST, most=_MOST_ROWS
-        ),
-        type_vocab=fields.integer("type_vocab_size", 2, most=_MOST_ROWS),
+        max_positions=fields.integer("max_position_embeddings", least=offset + _SHORTEST),
+        type_vocab=fields.integer("type_vocab_size", 2),
         position_offset=offset,
         pad_id=pad_id,
         embedding_width=None if embedded == width else embedded,
@@ -61,7 +59,7 @@ def bert(fields: Fields) -> BertConfig:
 
 def distilbert(fields: Fields) -> BertConfig:
     """Read a DistilBERT."""
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     width = fields.integer("dim", most=_MOST_WIDE)
     return BertConfig(
         vocab=vocab,
@@ -69,7 +67,7 @@ def distilbert(fields: Fields) -> BertConfig:
         depth=fields.integer("n_layers", most=_MOST_BLOCKS),
         heads=_heads(fields, "n_heads", width),
         hidden=fields.integer("hidden_dim", most=_MOST_WIDE),
-        max_positions=fields.integer("max_position_embeddings", least=_SHORTEST, most=_MOST_ROWS),
+        max_positions=fields.integer("max_position_embeddings", least=_SHORTEST),
         type_vocab=0,
         pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
         activation=_activation(fields, "activation"),
@@ -82,7 +80,7 @@ def t5(fields: Fields) -> T5Config:
     gated = kind.startswith("gated-")
     # transformers reads the plain name of the gated one as the approximation.
     activation = "gelu_new" if kind == "gated-gelu" else kind.removeprefix("gated-")
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     return T5Config(
         vocab=vocab,
         width=fields.integer("d_model", most=_MOST_WIDE),
@@ -96,7 +94,7 @@ def t5(fields: Fields) -> T5Config:
         max_distance=fields.integer("relative_attention_max_distance", 128, most=_MOST_WIDE),
         eps=fields.positive("layer_norm_epsilon", 1e-6),
         pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
-        longest=fields.integer("n_positions", 512, least=_SHORTEST, most=_MOST_ROWS),
+        longest=fields.integer("n_positions", 512, least=_SHORTEST),
     )
 
 
@@ -111,8 +109,8 @@ def deberta(fields: Fields) -> DebertaConfig:
     fields.require("conv_kernel_size", 0)
     width = fields.integer("hidden_size", most=_MOST_WIDE)
     fields.require("embedding_size", width)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
-    longest = fields.integer("max_position_embeddings", 512, least=_SHORTEST, most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
+    longest = fields.integer("max_position_embeddings", 512, least=_SHORTEST)
     stated = fields.get("max_relative_positions")  # -1: as many as positions
     return DebertaConfig(
         vocab=vocab,
@@ -123,7 +121,7 @@ def deberta(fields: Fields) -> DebertaConfig:
         buckets=fields.integer("position_buckets", least=4, most=_MOST_WIDE),
         max_distance=longest
         if stated == -1
-        else fields.integer("max_relative_positions", longest, least=4, most=_MOST_ROWS),
+        else fields.integer("max_relative_positions", longest, least=4),
         eps=fields.positive("layer_norm_eps", 1e-7),
         activation=_activation(fields, "hidden_act"),
         pad_id=fields.integer("pad_token_id", 0, least=0, most=vocab - 1),
@@ -142,7 +140,7 @@ def nomic(fields: Fields) -> RotaryConfig:
         for name in ("prenorm", "rotary_emb_interleaved", "qkv_proj_bias", "mlp_fc1_bias",
                      "mlp_fc2_bias", "use_rms_norm", "parallel_block", "causal"):  # fmt: skip
             fields.require(name, False)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     width = fields.integer("n_embd" if authors else "hidden_size", most=_MOST_WIDE)
     return RotaryConfig(
         vocab=vocab,
@@ -153,9 +151,8 @@ def nomic(fields: Fields) -> RotaryConfig:
         longest=fields.integer(
             "n_positions" if authors else "max_position_embeddings",
             least=_SHORTEST,
-            most=_MOST_ROWS,
         ),
-        type_vocab=fields.integer("type_vocab_size", 2, least=0, most=_MOST_ROWS),
+        type_vocab=fields.integer("type_vocab_size", 2, least=0),
         eps=fields.positive("layer_norm_epsilon" if authors else "layer_norm_eps", 1e-12),
         activation="silu" if authors else _activation(fields, "hidden_act"),
         theta=fields.positive("rotary_emb_base", 1000.0) if authors else _theta(fields, 1000.0),
@@ -167,7 +164,7 @@ def modernbert(fields: Fields) -> RotaryConfig:
     """Read a ModernBERT."""
     for name in ("attention_bias", "mlp_bias"):
         fields.require(name, False)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     width = fields.integer("hidden_size", most=_MOST_WIDE)
     depth = fields.integer("num_hidden_layers", most=_MOST_BLOCKS)
     angles = fields.inner("rope_parameters")
@@ -177,7 +174,7 @@ def modernbert(fields: Fields) -> RotaryConfig:
         depth=depth,
         heads=_heads(fields, "num_attention_heads", width),
         hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
-        longest=fields.integer("max_position_embeddings", 8192, least=_SHORTEST, most=_MOST_ROWS),
+        longest=fields.integer("max_position_embeddings", 8192, least=_SHORTEST),
         pre_norm=True,
         norm_bias=fields.flag("norm_bias", False),
         eps=fields.positive("norm_eps", 1e-5),
@@ -186,7 +183,7 @@ def modernbert(fields: Fields) -> RotaryConfig:
         local_theta=_angles(
             angles, "sliding_attention", fields.positive("local_rope_theta", 10_000.0)
         ),
-        window=fields.integer("local_attention", 128, least=2, most=_MOST_ROWS) // 2,
+        window=fields.integer("local_attention", 128, least=2) // 2,
         global_every=_global_every(fields, depth),
         pad_id=fields.integer("pad_token_id", 50283, least=0, most=vocab - 1),
     )
@@ -199,7 +196,7 @@ def xlnet(fields: Fields) -> XlnetConfig:
     for name in ("bi_data", "same_length"):
         fields.require(name, False)
     fields.require("untie_r", True)
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     width = fields.integer("d_model", most=_MOST_WIDE)
     heads = _heads(fields, "n_head", width)
     fields.require("d_head", width // heads)
@@ -217,7 +214,7 @@ def xlnet(fields: Fields) -> XlnetConfig:
 
 def mistral(fields: Fields) -> DecoderConfig:
     """Read a Mistral."""
-    vocab = fields.integer("vocab_size", most=_MOST_ROWS)
+    vocab = fields.integer("vocab_size")
     width = fields.integer("hidden_size", most=_MOST_WIDE)
     heads = fields.integer("num_attention_heads", most=_MOST_WIDE)
     shared = fields.integer("num_key_value_heads", heads, most=heads)
@@ -225,7 +222,7 @@ def mistral(fields: Fields) -> DecoderConfig:
         raise FormatError(f"{fields.file}: {shared} heads of keys do not divide {heads}.")
     window = 0
     if fields.get("sliding_window") is not None:
-        window = fields.integer("sliding_window", most=_MOST_ROWS)
+        window = fields.integer("sliding_window")
     return DecoderConfig(
         vocab=vocab,
         width=width,
@@ -234,7 +231,7 @@ def mistral(fields: Fields) -> DecoderConfig:
         shared_heads=shared,
         head_width=fields.integer("head_dim", width // heads, most=_MOST_WIDE),
         hidden=fields.integer("intermediate_size", most=_MOST_WIDE),
-        longest=fields.integer("max_position_embeddings", least=_SHORTEST, most=_MOST_ROWS),
+        longest=fields.integer("max_position_embeddings", least=_SHORTEST),
         window=window,
         theta=_theta(fields, 10_000.0),
         eps=fields.positive("rms_norm_eps", 1e-6),
@@ -244,7 +241,7 @@ def mistral(fields: Fields) -> DecoderConfig:
 
 
 def _global_every(fields: Fields, depth: int) -> int:
-    """Return which blocks see all tokens: every so manieth, from the first on."""
+    """Return n, where each block whose place is a multiple of n sees all tokens."""
     kinds = fields.get("layer_types")
     if kinds is None:
         return fields.integer("global_attn_every_n_layers", 3, most=_MOST_BLOCKS)

@@ -11,6 +11,7 @@ from zoo.spec import Family, ImagePreprocess, ModelSpec, Paper, WeightsSpec
 from zoo_multimodal.families import clip
 from zoo_multimodal.families.clip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
 from zoo_multimodal.families.towers import Pair, families, image_preprocess, towers
+from zoo_vision.processing import HALVES
 
 SOURCE = "https://github.com/mlfoundations/open_clip/blob/v3.3.0/src/open_clip/pretrained.py"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from zoo.keys import KeyMap, drop, merge, move
 from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
 from zoo_vision.families.vit_layouts import CLASSIFIER, fused_layout, pixels
+from zoo_vision.processing import HALVES
 from zoo_vision.vit_config import ViTConfig
 
 TIMM_SOURCE = "https://github.com/huggingface/pytorch-image-models/blob/v1.0.31/timm/models/beit.py"
@@ -120,7 +121,6 @@ DATA2VEC = Family(
     keymaps=KEYMAPS,
 )
 
-HALVES = (0.5, 0.5, 0.5)
 FINE_TUNED = ImagePreprocess(size=(224, 224), resize=248, mean=HALVES, std=HALVES)
 SQUASHED = ImagePreprocess(size=(224, 224), resize=None, mean=HALVES, std=HALVES)
 IMAGENET = ImagePreprocess(size=(224, 224), resize=248)

@@ -13,6 +13,7 @@ from zoo.keys import drop
 from zoo.spec import Family, ImagePreprocess, Paper
 from zoo_vision.families.rows import timm_row
 from zoo_vision.families.vit_layouts import fused_layout, split_layout
+from zoo_vision.processing import HALVES
 from zoo_vision.vit_config import ViTConfig
 
 VIT = Family(
@@ -32,7 +33,7 @@ VIT = Family(
     ),
 )
 
-PREPROCESS = ImagePreprocess(size=(224, 224), resize=248, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+PREPROCESS = ImagePreprocess(size=(224, 224), resize=248, mean=HALVES, std=HALVES)
 
 
 def _config(width: int, depth: int, heads: int, patch: int = 16) -> ViTConfig:
