@@ -337,6 +337,15 @@ def test_doctor_asks_the_network_only_on_demand(run: Zoo, monkeypatch: pytest.Mo
     assert ran.json["hub"]["answers"].startswith("no: ")
 
 
+def test_doctor_finds_an_address_of_the_hub_that_is_none(
+    run: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "banana")
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    assert "HF_ENDPOINT='banana' is not the address" in ran.json["problems"][0]
+
+
 def test_doctor_finds_a_cache_that_cannot_be_written(
     run: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

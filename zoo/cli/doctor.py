@@ -21,6 +21,7 @@ import click
 
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json, listing, size
+from zoo.errors import WeightsError
 
 PACKAGES = (
     "encoder-zoo",
@@ -181,14 +182,14 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 def hub(network: bool) -> Report:
     """Return where the Hub is and, if asked, whether it answers."""
-    from zoo.weights.hub import is_offline
+    from zoo.weights.hub import hub_endpoint, is_offline
 
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return {
-        "endpoint": endpoint,
-        "offline": is_offline(),
-        "answers": _answer(endpoint) if network else "not asked",
-    }
+    try:
+        endpoint = hub_endpoint()
+        answers = _answer(endpoint) if network else "not asked"
+    except WeightsError as error:
+        endpoint, answers = os.environ["HF_ENDPOINT"], f"no: {error}"
+    return {"endpoint": endpoint, "offline": is_offline(), "answers": answers}
 
 
 def _answer(endpoint: str) -> str:
@@ -238,7 +239,8 @@ def problems(report: Report) -> list[str]:
         if not folder["writable"]
     ]
     if report["hub"]["answers"].startswith("no:"):
-        found.append(f"The Hub at {report['hub']['endpoint']} does not answer.")
+        reason = report["hub"]["answers"].removeprefix("no: ")
+        found.append(f"The Hub at {report['hub']['endpoint']} does not answer: {reason}")
     return found
 
 

@@ -9,9 +9,11 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from zoo.errors import RepoNotFoundError
+from zoo.errors import RepoNotFoundError, WeightsError
 from zoo.weights.cache import check_space, disk_errors, exclusive, hub_cache
 from zoo.weights.faults import explain_hub, offline
 from zoo.weights.guard import guarded, progress_bar
@@ -49,8 +51,11 @@ class HubSource:
         self._wanted = revision or "main"
         self._progress = progress
         self._cache = hub_cache()
-        self._endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
         self._lock: Lock | None = None
+
+    @cached_property
+    def _endpoint(self) -> str:
+        return hub_endpoint()  # what is cached loads whatever it is set to
 
     @property
     def revision(self) -> str:
@@ -137,12 +142,13 @@ class HubSource:
 
     def _list(self, revision: str) -> tuple[str, frozenset[str]]:
         """Ask the Hub for a commit and the names of its files."""
+        endpoint = self._endpoint
 
         def ask() -> tuple[str, frozenset[str]]:
             from huggingface_hub import HfApi, constants
 
             with guarded():
-                info = HfApi(endpoint=self._endpoint).model_info(
+                info = HfApi(endpoint=endpoint).model_info(
                     self._repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
                 )
             names = frozenset(str(sibling.rfilename) for sibling in info.siblings or ())
@@ -178,6 +184,7 @@ class HubSource:
 
     def _bring(self, name: str) -> tuple[Path, _Head]:
         """Ask about a file, then have huggingface_hub put it into its cache."""
+        endpoint = self._endpoint  # first: huggingface_hub cannot be imported with a bad one
         from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
@@ -194,7 +201,7 @@ class HubSource:
                 name,
                 revision=commit,
                 cache_dir=self._cache,
-                endpoint=self._endpoint,
+                endpoint=endpoint,
                 etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
                 tqdm_class=progress_bar(self._progress),
             )
@@ -254,6 +261,26 @@ def _blob_etag(path: Path) -> str:
     """Return the etag under which huggingface_hub filed a file: what its symlink points to."""
     blob = Path(os.readlink(path)) if path.is_symlink() else path
     return blob.name if blob.parent.name == "blobs" else ""
+
+
+def hub_endpoint() -> str:
+    """Return the Hub's address.
+
+    Raises:
+        WeightsError: HF_ENDPOINT is none.
+    """
+    value = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
+    try:
+        address = urlsplit(value)
+        good = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:  # a port that is none
+        good = False
+    if not good or " " in value:
+        raise WeightsError(
+            f"HF_ENDPOINT={value!r} is not the address of a Hub. It must look like "
+            f"{DEFAULT_ENDPOINT} or http://localhost:8080; unset, it is {DEFAULT_ENDPOINT}."
+        )
+    return value.rstrip("/")
 
 
 def is_offline() -> bool:
