@@ -22,7 +22,8 @@ from zoo.spec import ModelSpec
 from zoo.weights import open_checkpoint
 from zoo_multimodal.families import clip, openclip
 from zoo_multimodal.families.clip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
-from zoo_multimodal.families.towers import MEAN, STD, Pair
+from zoo_multimodal.families.towers import Pair
+from zoo_vision.processing import CLIP_MEAN, CLIP_STD
 
 # Our space to open_clip's architecture and tag.
 MODELS = {
@@ -156,7 +157,8 @@ def test_only_openclip_l14_scales_pixels_to_plus_and_minus_one() -> None:
     odd = [
         row.name
         for row in (*clip.ROWS, *openclip.ROWS)
-        if row.modality == "image" and (row.preprocess.mean, row.preprocess.std) != (MEAN, STD)
+        if row.modality == "image"
+        and (row.preprocess.mean, row.preprocess.std) != (CLIP_MEAN, CLIP_STD)
     ]
 
     assert odd == ["openclip-l14-image"]
