@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 import transformers
-from timm.models.eva import Eva
+from timm.models.eva import Eva, checkpoint_filter_fn
 from torch import Tensor, nn
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.dinov3_vit import modeling_dinov3_vit
@@ -167,6 +167,66 @@ def test_a_file_of_transformers_gives_its_numbers(
     )
 
 
+def in_metas_names(state: dict[str, Tensor], config: ViTConfig) -> dict[str, Tensor]:
+    """Return timm's tensors under the names of the authors' files, with what those hold beside."""
+    renames = {"reg_token": "storage_tokens", ".gamma_1": ".ls1.gamma", ".gamma_2": ".ls2.gamma"}
+    if config.swiglu:
+        renames |= {"mlp.fc1_g": "mlp.w1", "mlp.fc1_x": "mlp.w2", "mlp.fc2": "mlp.w3"}
+    renamed = {}
+    for name, tensor in state.items():
+        for old, new in renames.items():
+            name = name.replace(old, new)
+        renamed[name] = tensor
+    width, like = config.width, state["cls_token"]
+    for index in range(config.depth):
+        renamed[f"blocks.{index}.attn.qkv.bias"] = like.new_zeros(3 * width)
+        renamed[f"blocks.{index}.attn.qkv.bias_mask"] = like.new_ones(3 * width)
+    renamed["mask_token"] = like.new_zeros(1, width)
+    renamed["rope_embed.periods"] = like.new_ones(width // config.heads // 4)
+    return renamed
+
+
+@both_precisions
+@both_kinds
+@torch.no_grad()
+def test_a_file_of_the_authors_gives_timms_numbers(
+    name: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    row = small_row(name)
+    config = config_of(row)
+    reference = timm_model(config).to(dtype).eval()
+    exact_periods(reference, config, dtype)
+    state = in_metas_names(dict(reference.state_dict()), config)
+    path = tmp_path / "dinov3_pretrain.pth"
+    torch.save(state, path)
+    blocks = record(reference.blocks)
+    pixels = noise(OTHER, dtype)
+    sequence = reference.forward_features(pixels)
+
+    assert_same(
+        load(row, path, dtype),
+        pixels,
+        sequence=sequence,
+        pooled=reference.forward_head(sequence, pre_logits=True),
+        blocks=blocks,
+    )
+
+
+@both_kinds
+def test_timm_reads_these_names_of_the_authors(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(small_row(name))
+    reference = timm_model(config)
+    state = dict(reference.state_dict())
+
+    read = checkpoint_filter_fn(in_metas_names(state, config), reference)
+
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[key], state[key]) for key in state)
+    assert "q_bias" in capsys.readouterr().out  # timm says that it leaves the zero biases out
+
+
 # What is easily lost
 
 
@@ -285,6 +345,15 @@ def test_transformers_tensors_at_full_size_are_covered_both_ways(row: ModelSpec)
     state = revert_weight_conversion(reference, dict(reference.state_dict()))
 
     assert_covers(row, shapes(state), "transformers")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_authors_tensors_at_full_size_are_covered_both_ways(row: ModelSpec) -> None:
+    with torch.device("meta"):
+        reference = timm.create_model(str(row.weights.repo).removeprefix("timm/"), num_classes=0)
+    state = in_metas_names(dict(reference.state_dict()), config_of(row))
+
+    assert_covers(row, shapes(state), "authors")
 
 
 # Files of other libraries

@@ -62,6 +62,26 @@ def _plain() -> KeyMap:
     )
 
 
+def _authors() -> KeyMap:
+    """Return the names in Meta's own files (dinov3_vits16_pretrain_lvd1689m-08c60483.pth)."""
+    biases = "blocks.{i}.attn.qkv.bias"
+    return KeyMap(
+        name="authors",
+        rules=(
+            move("storage_tokens", "registers"),
+            drop("mask_token", MASK),
+            drop("rope_embed.periods", "computed from the base; in the file they are rounded"),
+            drop(biases, "zero in the published files; others have to be saved by transformers"),
+            drop(f"{biases}_mask", "takes away the biases of keys"),
+            merge(
+                ["blocks.{i}.mlp.w1.{wb}", "blocks.{i}.mlp.w2.{wb}"],
+                "blocks.{i}.mlp.fc1.{wb}",
+            ),
+            *fused_layout().rules,
+        ),
+    )
+
+
 DINOV3 = Family(
     name="dinov3",
     title="DINOv3",
@@ -86,6 +106,7 @@ DINOV3 = Family(
         ),
         _transformers(),
         _plain(),
+        _authors(),
     ),
 )
 
