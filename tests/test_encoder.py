@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+import zoo
 from tests.toys import ToyConfig, ToyPreprocessor, toy
+from zoo import samples
 from zoo.backends.eager import EagerBackend
 from zoo.encoder import Encoder
 from zoo.errors import InputError, OptionError, SkippedItemsWarning
 from zoo.loading import random_module
 from zoo.preprocess import Ask
+from zoo.testing import tiny
 
 TEXTS = ["a cat", "", "the quick brown fox jumps over it", "b"]
 
@@ -170,6 +173,17 @@ def test_a_vector_does_not_depend_on_its_batch() -> None:
 
     for size in (1, 2, 3, 4):
         np.testing.assert_allclose(model.encode(TEXTS, batch_size=size), alone, atol=1e-6)
+
+
+def test_a_network_that_its_user_moves_is_given_what_it_takes_now() -> None:
+    model = zoo.load(tiny(zoo.resolve("dino-s16")[0]), weights="random")
+    images = samples.images()[:2]
+    before = model.encode(images)
+
+    model.module.double()
+
+    assert model(model.preprocess(images)).pooled.dtype == torch.float64
+    np.testing.assert_allclose(model.encode(images), before, atol=1e-5)
 
 
 def test_calling_keeps_gradients_and_encode_does_not() -> None:

@@ -26,8 +26,8 @@ class EagerBackend:
     Args:
         spec: The row, for its inputs.
         module: The network, in evaluation mode.
-        device: Where its parameters are.
-        dtype: Type of its floating-point inputs.
+        device: Where it runs, if it has no parameters that say so.
+        dtype: Type of its floating-point inputs, likewise.
     """
 
     name = "eager"
@@ -37,8 +37,24 @@ class EagerBackend:
     ) -> None:
         self.spec = spec
         self.module = module
-        self.device = device
-        self.dtype = dtype
+        self._device = device
+        self._dtype = dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is now: users move `encoder.module` themselves."""
+        parameter = self._parameter()
+        return self._device if parameter is None else parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type that the network computes in now, and takes its floating-point inputs in."""
+        parameter = self._parameter()
+        return self._dtype if parameter is None else parameter.dtype
+
+    def _parameter(self) -> nn.Parameter | None:
+        floats = (each for each in self.module.parameters() if each.is_floating_point())
+        return next(floats, None)
 
     def budget(self) -> int:
         """Return tokens (text), pixels (images) or samples (sounds) of one batch."""
