@@ -130,6 +130,17 @@ def test_features_beyond_three_equal_parts_do_not_turn() -> None:
     assert (found[:, :, 17, :60] != q[:, :, 17, :60]).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_angles_keep_their_digits_in_16_bits(dtype: torch.dtype) -> None:
+    exact = clip_rope((32, 16, 16), 64, torch.zeros(1, dtype=torch.float64))
+
+    found = clip_rope((32, 16, 16), 64, torch.zeros(1, dtype=dtype))
+
+    for table, wanted in zip(found, exact, strict=True):
+        assert table.dtype == dtype
+        assert (table.double() - wanted).abs().max() < torch.finfo(dtype).eps / 3  # of numbers to 1
+
+
 def test_time_is_the_first_direction() -> None:
     cos, sin = clip_rope((2, 1, 1), 16, torch.zeros((), dtype=torch.float64))
 

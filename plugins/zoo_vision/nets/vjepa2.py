@@ -27,13 +27,14 @@ def clip_rope(grid: tuple[int, int, int], width: int, like: Tensor) -> Rope:
     Args:
         grid: t, h, w.
         width: d.
-        like: Says dtype and device.
+        like: Says dtype and device; angles of 16-bit types are computed in float32.
     """
     frames, rows, columns = grid
     part = 2 * (width // 3 // 2)
-    steps = torch.arange(part // 2, dtype=like.dtype, device=like.device) / (part / 2)
+    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    steps = torch.arange(part // 2, dtype=dtype, device=like.device) / (part / 2)
     speeds = 1.0 / BASE**steps  # (part / 2,)
-    time, down, across = (torch.arange(size, dtype=like.dtype, device=like.device) for size in grid)
+    time, down, across = (torch.arange(size, dtype=dtype, device=like.device) for size in grid)
     places = (
         time[:, None, None].expand(frames, rows, columns),
         down[None, :, None].expand(frames, rows, columns),
@@ -43,9 +44,9 @@ def clip_rope(grid: tuple[int, int, int], width: int, like: Tensor) -> Rope:
     # The two features of a pair lie side by side but take their angles from the whole list, written
     # twice: the authors' own form, which turns by two angles at a time.
     angles = [torch.cat((angle, angle), dim=1) for angle in angles]
-    rest = like.new_zeros(frames * rows * columns, width - 3 * part)
+    rest = steps.new_zeros(frames * rows * columns, width - 3 * part)
     table = torch.cat((*angles, rest), dim=1)  # (N, d)
-    return table.cos(), table.sin()
+    return table.cos().to(like.dtype), table.sin().to(like.dtype)
 
 
 def rotate_pairs(x: Tensor, rope: Rope) -> Tensor:
