@@ -22,7 +22,7 @@ from transformers import MPNetConfig, MPNetModel, PreTrainedTokenizerFast
 
 import zoo
 from zoo.encoder import Encoder
-from zoo.errors import KeyMapError, OfflineError, UnsupportedCheckpointError
+from zoo.errors import KeyMapError, OfflineError, UnsupportedCheckpointError, WeightsError
 
 pytest_plugins = ["zoo.testing.fixtures"]
 
@@ -178,6 +178,21 @@ def test_weights_of_another_network_are_refused(base: Path, folder: Path, tmp_pa
 
     with pytest.raises(KeyMapError, match=r"vectors of 8 numbers .* gives 12"):
         load(folder, weights=tmp_path)
+
+
+def test_what_is_known_needs_no_weights_of_the_transformer(folder: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(folder, tmp_path / folder.name)
+    (bare / "model.safetensors").unlink()
+    whole = SentenceTransformer(str(folder), device="cpu")
+
+    row = zoo.resolve(f"st:{bare}")[0]
+
+    assert row.params == sum(parameter.numel() for parameter in whole.parameters())
+    assert (row.dim, row.config) == (12, zoo.resolve(f"st:{folder}")[0].config)
+    assert load(bare, weights="random").encode(TEXTS).shape == (3, 12)
+    assert not (bare / "model.safetensors").exists()
+    with pytest.raises(WeightsError, match=r"model\.safetensors"):
+        load(bare)
 
 
 def test_random_weights_are_live(folder: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from zoo.spec import WeightsSpec
+from zoo.weights.repo import Repo
 
 if TYPE_CHECKING:
     from torch import nn
 
-# Where the configuration of a checkpoint is on this machine; a bundle must not say it.
-FOLDERS: dict[str, Path] = {}
+# Where the configuration of a checkpoint is; a bundle must not say it.
+FILES: dict[str, Repo] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,12 @@ class FolderConfig:
         return FolderNet(self, folder_of(weights))
 
     def build(self) -> nn.Module:
-        """Build the library's modules."""
+        """Build the library's modules, the transformer with random weights."""
+        from zoo_sentence_transformers.files import skeleton
         from zoo_sentence_transformers.net import FolderNet
 
-        return FolderNet(self, FOLDERS[self.checkpoint])
+        with skeleton(FILES[self.checkpoint], self.checkpoint) as folder:
+            return FolderNet(self, folder)
 
     def tiny(self) -> Self:
         """Return the same: what would be smaller is not known."""

@@ -5,8 +5,12 @@ Nothing of the library is imported: what it could not give as one vector a text 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safetensors.numpy import save_file
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
@@ -106,16 +110,54 @@ def folder_of(weights: WeightsSpec) -> Path:
 
 def folder_with(files: Repo, name: str) -> Path:
     """Bring what the library reads here, verified; return its folder."""
-    folders = {"", *places(files, name)}
-    wanted = []
-    for file in sorted(files.names()):
-        folder, _, last = file.rpartition("/")
-        spare = ".bin" in last and _within(folder, WEIGHTS[0]) in files.names()
-        weights = last.startswith(("model", "pytorch_model")) and not spare
-        if folder in folders and (last.endswith(SIDE) or (weights and last.endswith(TENSORS))):
-            wanted.append(file)
+    modules = places(files, name)
+    wanted = [
+        *_side_files(files, modules),
+        *(t for place in modules for t in _tensors(files, place)),
+    ]
     paths = {file: files.path(file) for file in wanted}
     return paths[MODULES].parent
+
+
+@contextmanager
+def skeleton(files: Repo, name: str) -> Iterator[Path]:
+    """Yield a folder that the library can open without the transformer's tensors being fetched.
+
+    A file of no tensors stands for them, so that it draws them at random. Those of the modules
+    behind it are small, and are there.
+    """
+    modules = places(files, name)
+    behind = set(modules) - {modules[0]}
+    following = [tensors for place in behind for tensors in _tensors(files, place)]
+    with TemporaryDirectory(prefix="zoo-") as place:
+        for file in {*_side_files(files, modules), *following}:
+            link = Path(place, file)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(files.path(file).resolve())
+        none = Path(place, _within(modules[0], WEIGHTS[0]))
+        none.parent.mkdir(exist_ok=True)
+        save_file({}, none, metadata={"format": "pt"})
+        yield Path(place)
+
+
+def _side_files(files: Repo, modules: Sequence[str]) -> list[str]:
+    """Return the names of configurations and tokenizer."""
+    folders = {"", *modules}
+    return sorted(
+        file for file in files.names() if file.rpartition("/")[0] in folders and file.endswith(SIDE)
+    )
+
+
+def _tensors(files: Repo, place: str) -> list[str]:
+    """Return the names of a module's tensors; of two formats only safetensors."""
+    spare = ".bin" if _within(place, WEIGHTS[0]) in files.names() else None
+    found = []
+    for file in sorted(files.names()):
+        folder, _, last = file.rpartition("/")
+        weights = last.startswith(("model", "pytorch_model")) and last.endswith(TENSORS)
+        if folder == place and weights and Path(last).suffix != spare:
+            found.append(file)
+    return found
 
 
 def _expect_whole_prompts(files: Repo, name: str, poolings: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from zoo.spec import BATCH, Dim, Family, ModelSpec, TensorSpec, TextPreprocess
 from zoo.weights.repo import Repo
-from zoo_sentence_transformers.config import FOLDERS, FolderConfig
-from zoo_sentence_transformers.files import folder_with, open_files, places, weights_of
+from zoo_sentence_transformers.config import FILES, FolderConfig
+from zoo_sentence_transformers.files import open_files, places, skeleton, weights_of
 from zoo_text.modules import read_prompts
 
 FAMILY = Family(
@@ -41,19 +41,20 @@ class SentenceTransformers:
         local = not files.source.startswith("hf:")
         name = f"st:{Path(rest).expanduser().resolve().name if local else rest}"
         modules = places(files, name)
-        return (_row(name, files, modules, folder_with(files, name)),)
+        return (_row(name, files, modules),)
 
     def search(self, pattern: str) -> list[str]:
         """Return nothing: any folder or repository may be asked for."""
         return []
 
 
-def _row(name: str, files: Repo, modules: list[str], folder: Path) -> ModelSpec:
+def _row(name: str, files: Repo, modules: list[str]) -> ModelSpec:
     from zoo_sentence_transformers.net import facts_of
 
-    facts = facts_of(folder, name)
+    with skeleton(files, name) as folder:
+        facts = facts_of(folder, name)
     checkpoint = f"{name}@{_hash(files, modules)}"
-    FOLDERS[checkpoint] = folder
+    FILES[checkpoint] = files
     prompts = read_prompts(files)
     config = FolderConfig(
         checkpoint=checkpoint,

@@ -95,7 +95,7 @@ def facts_of(folder: Path, name: str) -> Facts:
 
 def _opened(folder: Path, name: str) -> Any:  # noqa: ANN401  the library is not typed
     try:
-        with _without_bars():
+        with _quiet():
             return SentenceTransformer(
                 str(folder), device="cpu", trust_remote_code=False, local_files_only=True
             )
@@ -107,13 +107,15 @@ def _opened(folder: Path, name: str) -> Any:  # noqa: ANN401  the library is not
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers from showing a bar for what takes no time."""
-    shown = logging.is_progress_bar_enabled()
+def _quiet() -> Iterator[None]:
+    """Keep transformers from showing a bar, and from telling of tensors that are not there yet."""
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
