@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,19 @@ print(json.dumps(encoder.encode({items!r}).tolist()))
     found = np.array(json.loads(without(ABSENT, code, tmp_path)))
     wanted = load_row(row, weights="random").encode(items_of(row, 3))
     assert relative_error(found, wanted) < FLOAT32
+
+
+def test_tensors_that_need_torch_are_refused_with_its_pip_line(
+    minilm: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import zoo
+try:
+    zoo.open({str(minilm)!r}).encode(["a"], convert_to_tensor=True)
+except zoo.ZooError as error:
+    print(error)
+"""
+    assert "encoder-zoo[torch]" in without(ABSENT, code, tmp_path)
 
 
 def test_opening_imports_only_what_running_takes(bundle_of: BundleOf, tmp_path: Path) -> None:
@@ -145,6 +160,19 @@ def test_an_open_bundle_behaves_as_a_loaded_model(minilm: Path) -> None:
         encoder.encode(texts, device=["cpu", "cpu"])
     with pytest.raises(OptionError, match="gives pooled, tokens; not 'pyramid'"):
         encoder.encode(texts, output="pyramid")
+
+
+def test_copies_of_an_open_bundle_are_opened_as_it_was(
+    minilm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(minilm.parent)
+    encoder = zoo.open(minilm.name, threads=1)
+    monkeypatch.chdir(tmp_path)  # as a worker may start anywhere
+
+    for again in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        session: Any = vars(again.backend)["session"]
+        assert session.get_session_options().intra_op_num_threads == 1
+        np.testing.assert_array_equal(again.encode(["one", ""]), encoder.encode(["one", ""]))
 
 
 def test_a_file_that_is_no_graph_is_a_bundle_error(minilm: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, get_args
 
 from zoo import pipeline, similarity
 from zoo.backends import Backend
@@ -30,6 +30,7 @@ class Encoder:
         preprocessor: Raw items to arrays.
         backend: What runs it.
         revision: Commit of its weights, where they have one.
+        reopen: Makes it again, in this process or another, where its backend cannot be copied.
 
     Attributes:
         spec: Its row, or what its bundle says.
@@ -45,11 +46,17 @@ class Encoder:
         preprocessor: Preprocessor,
         backend: Backend,
         revision: str | None = None,
+        reopen: Callable[[], Encoder] | None = None,
     ) -> None:
         self.spec = spec
         self.backend = backend
         self.revision = revision
         self.preprocessor = preprocessor
+        self._reopen = reopen
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Return what a copy is made of: a bundle's is opened, and its files hashed, again."""
+        return super().__reduce_ex__(protocol) if self._reopen is None else (self._reopen, ())
 
     def __repr__(self) -> str:
         return f"Encoder({self.spec.name!r}, dim={self.spec.dim}, backend={self.backend.name!r})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from zoo.backends import Backend
 from zoo.encoded import Encoded
 from zoo.errors import MissingExtraError, OptionError
 from zoo.spec import OutputName
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def results_of(
@@ -37,7 +34,7 @@ def results_of(
 
     Raises:
         OptionError: The record has no vector.
-        MissingExtraError: Sparse vectors need scipy.
+        MissingExtraError: Sparse vectors need scipy, tensors torch.
     """
     convert: Callable[[Any], Any] = _as_tensor if as_tensor else backend.numpy
     if output == "pooled":
@@ -81,8 +78,7 @@ def joined(results: list[Any], output: OutputName, *, width: int, as_tensor: boo
     if output != "pooled":
         return results
     if as_tensor:
-        import torch
-
+        torch = _torch()
         return torch.stack(results) if results else torch.empty(0, width)
     return np.stack(results) if results else np.empty((0, width), dtype=np.float32)
 
@@ -95,12 +91,20 @@ def _scipy_sparse() -> Any:  # noqa: ANN401  a module without types
     return sparse
 
 
-def _as_tensor(value: Any) -> Tensor:  # noqa: ANN401  a backend's own array
+def _as_tensor(value: Any) -> Any:  # noqa: ANN401  a backend's own array to a torch tensor
     """Return a tensor as it is, a runtime's array as a tensor of the same memory."""
-    import torch
-
+    torch = _torch()
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
     if isinstance(value, torch.Tensor):
         return value
     return torch.utils.dlpack.from_dlpack(value)
+
+
+def _torch() -> Any:  # noqa: ANN401  a module
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        need = "torch, which convert_to_tensor=True asks for,"
+        raise MissingExtraError(need, extra="torch") from error
+    return torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,22 @@ def open_encoder(
     tf32: bool = False,
 ) -> Encoder:
     """Open a bundle as an encoder; arguments and errors are those of `zoo.open`."""
-    run = partial(run_bundle, device=device, threads=threads, runtime=runtime, tf32=tf32)
+    run = partial(
+        run_bundle,
+        device=device,
+        threads=threads,
+        runtime=runtime,
+        tf32=tf32,
+        reopen=partial(
+            open_encoder,
+            Path(path).expanduser().absolute(),
+            device=device,
+            threads=threads,
+            runtime=runtime,
+            rebuild=rebuild,
+            tf32=tf32,
+        ),
+    )
     if rebuild:
         from zoo.runtime.rebuild import rebuilt
 
@@ -47,16 +63,18 @@ def run_bundle(
     runtime: str | None = None,
     proven: bool = False,
     tf32: bool = False,
+    reopen: Callable[[], Encoder] | None = None,
 ) -> Encoder:
-    """Return the encoder of a bundle that is open; see `open_encoder`.
+    """Return the encoder of a bundle that is open.
 
     Args:
         bundle: That is open.
-        device: As there.
-        threads: As there.
-        runtime: As there.
-        proven: Whether an engine that has not been run before is taken as it is: by who proves it.
-        tf32: As there.
+        device: As for `zoo.open`.
+        threads: As for `zoo.open`.
+        runtime: As for `zoo.open`.
+        proven: Whether no proof is asked of an engine: for the code that makes the proof.
+        tf32: As for `zoo.open`.
+        reopen: Opens it again, for a copy of the encoder.
     """
     engine = bundle.manifest.engine
     chosen = choose_runtime(bundle, runtime)
@@ -71,8 +89,9 @@ def run_bundle(
                 tf32=tf32,
                 tensorrt=tensorrt,
             ),
+            reopen,
         )
-    encoder = _encoder(bundle, chosen.open(bundle, device=device, threads=threads))
+    encoder = _encoder(bundle, chosen.open(bundle, device=device, threads=threads), reopen)
     if engine.verdict.outcome == "deferred" and not proven:
         from zoo.runtime.proof import prove
 
@@ -102,11 +121,14 @@ def choose_runtime(bundle: Bundle, name: str | None) -> Runtime | None:
     return runtime_of(engine.target)
 
 
-def _encoder(bundle: Bundle, backend: ArtefactBackend) -> Encoder:
+def _encoder(
+    bundle: Bundle, backend: ArtefactBackend, reopen: Callable[[], Encoder] | None
+) -> Encoder:
     facts = bundle.manifest.facts
     return Encoder(
         facts,
         preprocessor=preprocessor_for(facts, bundle.file(TOKENIZER)),
         backend=backend,
         revision=bundle.manifest.weights.revision,
+        reopen=reopen,
     )
