@@ -12,7 +12,7 @@ from zoo.doors import OWN, blamed
 from zoo.errors import MissingExtraError, OptionError, UnknownModelError, UnsupportedCheckpointError
 from zoo.registry import Registry, default_registry
 from zoo.spec import ModelSpec, Space
-from zoo.targets import ONNX, PRECISIONS, target_of
+from zoo.targets import PRECISIONS, device_of, target_of
 
 if TYPE_CHECKING:
     import torch
@@ -141,13 +141,12 @@ def load(
             encoders = [compiled(encoder) for encoder in encoders]
     else:
         target, precision = target_of(backend), _precision(backend, dtype)
-        where = None if str(device) == "cpu" and backend != ONNX else str(device)
         encoders = [
             open_encoder(
                 target.bundle(
                     row, precision=precision, weights=weights, seed=seed, progress=progress
                 ),
-                device=where,
+                device=device_of(backend, str(device)),
             )
             for row in rows
         ]

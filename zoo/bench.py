@@ -26,7 +26,7 @@ from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
 from zoo.noise import make_batch
 from zoo.preprocess import Batch
-from zoo.targets import ONNX, ONNX_TENSORRT, target_of
+from zoo.targets import ONNX, ONNX_TENSORRT, device_of, target_of
 
 if TYPE_CHECKING:
     from zoo.encoder import Encoder
@@ -86,7 +86,7 @@ class Result:
     reason: str = ""
 
     def percentile(self, percent: float) -> float:
-        """Return the milliseconds that so many percent of the runs stay within."""
+        """Return a percentile of the milliseconds, such as the 99th."""
         return float(np.percentile(self.milliseconds, percent))
 
     @property
@@ -112,7 +112,7 @@ def bench(name: str, plan: Plan, say: Callable[[str], None] = lambda _line: None
 
 
 def backends_on(device: str) -> tuple[str, ...]:
-    """Return all backends that a device may have; whether they run there shows when they do."""
+    """Return the backends that a device may have; only running them shows whether it has."""
     from zoo.registry import default_registry
 
     targets = default_registry().targets()
@@ -243,7 +243,9 @@ def _load(row: ModelSpec, backend: str, precision: str, plan: Plan) -> Encoder:
     path = target_of(ONNX if backend == ONNX_TENSORRT else backend).bundle(
         row, precision=cast(Any, precision), weights=plan.weights, seed=0, progress=True
     )
-    return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
+    return zoo.open(
+        path, runtime=backend, device=device_of(backend, plan.device), threads=plan.threads
+    )
 
 
 def _open(path: Path, own: str, backend: str, precision: str, plan: Plan) -> Encoder:
@@ -251,12 +253,9 @@ def _open(path: Path, own: str, backend: str, precision: str, plan: Plan) -> Enc
         raise OptionError(f"The bundle is in {own}.")
     if backend in IN_TORCH:
         raise OptionError("A bundle holds no module; give the model's name.")
-    return zoo.open(path, runtime=backend, device=_device(backend, plan), threads=plan.threads)
-
-
-def _device(backend: str, plan: Plan) -> str | None:
-    """Return where a target runs: engines run on a GPU, whatever the rest is measured on."""
-    return None if plan.device == "cpu" and backend != ONNX else plan.device
+    return zoo.open(
+        path, runtime=backend, device=device_of(backend, plan.device), threads=plan.threads
+    )
 
 
 def _on_device(batch: Batch, device: str) -> Batch:

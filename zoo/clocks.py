@@ -73,7 +73,7 @@ class EventClock:
 
 
 def times_of(run: Callable[[], object], clock: Clock, seconds: float) -> list[float]:
-    """Return the milliseconds of runs of so many seconds together, after some that warm up."""
+    """Return the milliseconds of each run, after some that warm up, until the seconds are over."""
     warm_until = time.perf_counter() + WARM_PART * seconds
     for number in range(MOST_RUNS):
         if number >= WARM_RUNS and time.perf_counter() >= warm_until:

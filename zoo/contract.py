@@ -56,7 +56,7 @@ def rows_of(hook: str, found: object) -> tuple[ModelSpec, ...]:
 
 
 def namespaces_of(found: object) -> Mapping[str, Namespace]:
-    """Return prefix to namespace."""
+    """Return namespaces by their prefixes."""
     spaces: dict[str, Namespace] = {}
     for space in _several("zoo_namespaces", found, "Namespace"):
         for name in ("prefix", "summary", "resolve", "search"):
@@ -74,7 +74,7 @@ def namespaces_of(found: object) -> Mapping[str, Namespace]:
 
 
 def places_of(hook: str, found: object) -> Mapping[str, str]:
-    """Return name to `module:attribute`."""
+    """Return places, `module:attribute`, by name."""
     if not isinstance(found, Mapping):
         raise TypeError(f"{hook} returned {type(found).__name__}, not a mapping")
     named = _ENDING if hook == "zoo_weight_readers" else _NAME

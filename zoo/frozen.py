@@ -10,7 +10,7 @@ Value = TypeVar("Value", covariant=True)
 
 
 class FrozenMap(Mapping[Key, Value]):
-    """A dictionary that is read alone; like a tuple it can be hashed, copied and pickled.
+    """A read-only dictionary; like a tuple it can be hashed, copied and pickled.
 
     `types.MappingProxyType` can be neither copied nor pickled, and hashed from Python 3.12 on only.
 

@@ -27,7 +27,7 @@ def fetched_preprocessor(
 
 
 def _file(spec: ModelSpec, fetched: Fetched, *, progress: bool) -> Path | None:
-    """Return the file of the words that a row knows, if it is one of texts."""
+    """Return the file of the words that a row of texts knows, or None."""
     recipe = spec.preprocess
     if isinstance(recipe, TextPreprocess):
         return _tokenizer(spec, recipe, fetched, progress=progress)

@@ -147,6 +147,14 @@ def runtime_of(name: str) -> Runtime:
     return cast(Runtime, import_place(_RUNTIMES[name])) if name in _RUNTIMES else target_of(name)
 
 
+def device_of(runtime: str, device: str) -> str | None:
+    """Return the device that a runtime is opened on; None leaves it to the runtime.
+
+    Engines run on a GPU alone: for them `cpu`, which is the default, says nothing.
+    """
+    return None if device == "cpu" and runtime != ONNX else device
+
+
 def target_of(name: str) -> Target:
     """Return a target by its name.
 

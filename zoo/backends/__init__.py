@@ -39,7 +39,7 @@ class Backend(Protocol):
         ...
 
     def numpy(self, value: Any) -> Array:  # noqa: ANN401  a backend's own array
-        """Return a backend's array as numpy, floats as float32."""
+        """Return a backend's array as numpy; 16-bit floats become float32."""
         ...
 
     def replicas(self, devices: Sequence[str]) -> Sequence[Backend]:

@@ -106,7 +106,7 @@ class CompileBackend(EagerBackend):
 
 
 def compiled(encoder: Encoder) -> Encoder:
-    """Return the encoder of an eager one that compiles its network at the first batch.
+    """Return an encoder like an eager one that compiles its network at the first batch.
 
     Raises:
         OptionError: There is no compiler for its device.

@@ -111,7 +111,7 @@ class ModelCard:
         return "\n\n".join(paper.bibtex(key) for key, paper in zip(keys, self.papers, strict=True))
 
     def megabytes(self, bytes_each: int) -> str:
-        """Return what its parameters take, at so many bytes each."""
+        """Return the size of its parameters, given the bytes of each."""
         return size(self.row.params * bytes_each)
 
 

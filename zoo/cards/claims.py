@@ -51,6 +51,6 @@ def claims_of(row: ModelSpec) -> list[Claim]:
 
 @cache
 def all_claims() -> Mapping[str, tuple[Claim, ...]]:
-    """Return condition to claims."""
+    """Return the claims of each condition."""
     tables = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return {name: tuple(Claim(**entry) for entry in table) for name, table in tables.items()}

@@ -85,7 +85,7 @@ class RowResults:
 
 
 def read_results(folder: Path) -> dict[str, RowResults]:
-    """Return row to results; nothing where there is no file.
+    """Return the results of each row; none where there is no file.
 
     Raises:
         FormatError: The file is broken.

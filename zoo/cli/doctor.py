@@ -90,7 +90,7 @@ def command(context: click.Context, path: Path | None, network: bool, as_json: b
         "cache": cache(),
         "hub": hub(network),
         "environment": environment(),
-        "plugins": broken_plugins(),
+        "plugins": plugin_reports(),
     }
     report["problems"] = [
         *problems(report),
@@ -212,8 +212,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def broken_plugins() -> list[Report]:
-    """Return the plugins, broken ones with the reason."""
+def plugin_reports() -> list[Report]:
+    """Return all plugins, broken ones with the reason."""
     from zoo.cli.plugins import plugin_to_dict
     from zoo.registry import default_registry
 

@@ -15,6 +15,7 @@ from zoo.errors import ZooError
 from zoo.frozen import FrozenMap
 from zoo.machine import GpuState
 from zoo.manifest import Engine
+from zoo.plugins import normal
 
 OURS = "encoder-zoo"
 # Files that say what a package was built for, without importing it.
@@ -85,11 +86,6 @@ def installed() -> dict[str, str]:
         if name:  # a folder that an uninstall left behind has none
             found.setdefault(normal(name), one.version)
     return found
-
-
-def normal(name: str) -> str:
-    """Return a distribution's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def built_for(package: str, file: str, variable: str) -> str | None:

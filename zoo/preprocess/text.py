@@ -214,7 +214,7 @@ def _known(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
 
 
 def refuse_prompts(ask: Ask) -> None:
-    """Refuse what a model cannot honour that takes texts as they are; both roles are the same.
+    """Refuse a prompt, for models that take texts as they are; to them both roles are the same.
 
     Raises:
         OptionError: A prompt or another role was asked for.

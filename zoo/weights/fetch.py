@@ -172,11 +172,12 @@ def _source(spec: WeightsSpec, progress: bool) -> Source:
 
 
 def _weights(spec: WeightsSpec, source: Source, *, check: bool) -> Fetched:
-    entries: dict[str, Entry] = {}
     name, entry = _first(spec, source, spec.files, check=check)
-    entries[name] = entry
+    entries = {name: entry}
     if name.endswith(INDEX):
-        weights = _shards(spec, source, name, entry, entries, check=check)
+        shards = _shards(spec, source, name, entry, check=check)
+        entries |= {shard: part for shard, (part, _) in shards.items()}
+        weights = tuple(path for _, path in shards.values())
     else:
         weights = (readable(entry, name, entry=spec.entry),)
     parts = {}
@@ -203,7 +204,7 @@ def _hashes(entries: Mapping[str, Entry]) -> dict[str, str]:
 
 
 def _companion(spec: WeightsSpec, source: Source, name: str, *, check: bool) -> dict[str, Entry]:
-    """Bring the file here that one cannot be read without, if there is such a one."""
+    """Bring the file here that another cannot be read without, if there is one."""
     folder, slash, last = name.rpartition("/")
     if last not in COMPANIONS:
         return {}
@@ -239,19 +240,21 @@ def _pin(spec: WeightsSpec, name: str) -> str:
 
 
 def _shards(
-    spec: WeightsSpec, source: Source, index: str, entry: Entry, entries: dict[str, Entry],
-    *, check: bool,
-) -> tuple[Path, ...]:  # fmt: skip
-    """Bring the shards of an index here and check that each holds what the index says."""
+    spec: WeightsSpec, source: Source, index: str, entry: Entry, *, check: bool
+) -> dict[str, tuple[Entry, Path]]:
+    """Bring the shards of an index here and check that each holds what the index says.
+
+    Returns:
+        In order, name at the source to the file and to what it is read from.
+    """
     places = _weight_map(Path(entry.path), index)
     folder = index.rpartition("/")[0]
-    paths = []
+    shards = {}
     for shard in sorted(set(places.values())):
         name = checked(f"{folder}/{shard}" if folder else shard)
         part = source.get(name, pinned=_pin(spec, name), check=check)
         if part is None:
             raise RepoNotFoundError(f"{spec.source} has no {name}, which {index} names.")
-        entries[name] = part
         path = readable(part, name, entry=spec.entry)
         found = set(read_header(path))
         wanted = {tensor for tensor, place in places.items() if place == shard}
@@ -261,12 +264,12 @@ def _shards(
                 f"{name} of {spec.source} does not hold what {index} says: {', '.join(odd[:5])}"
                 f"{f' and {len(odd) - 5} more' if len(odd) > 5 else ''} stand in only one of them."
             )
-        paths.append(path)
-    return tuple(paths)
+        shards[name] = part, path
+    return shards
 
 
 def _weight_map(path: Path, name: str) -> dict[str, str]:
-    """Return tensor name to shard of an index."""
+    """Return the shard of each tensor, as an index says."""
     value = read_json(path, name, unique=True)
     places = value.get("weight_map") if isinstance(value, dict) else None
     if not isinstance(places, dict) or not places:

@@ -10,6 +10,7 @@ from zoo.errors import RepoNotFoundError
 from zoo.weights.convert import readable
 from zoo.weights.fetch import Source, open_source
 from zoo.weights.jsonfile import read_json
+from zoo.weights.lock import Entry
 from zoo.weights.readers import read_header
 
 
@@ -52,10 +53,7 @@ class Repo:
         Raises:
             RepoNotFoundError: There is no such file.
         """
-        entry = self._source.get(name)
-        if entry is None:
-            raise RepoNotFoundError(f"{self.source} has no file {name!r}.")
-        return Path(entry.path)
+        return Path(self._entry(name).path)
 
     def header(self, name: str) -> Mapping[str, tuple[int, ...]]:
         """Return names and shapes of the tensors of a weights file, which is fetched for it.
@@ -64,11 +62,14 @@ class Repo:
             RepoNotFoundError: There is no such file.
             FormatError: It is not a weights file.
         """
+        header = read_header(readable(self._entry(name), name))
+        return {tensor: shape for tensor, (shape, _) in header.items()}
+
+    def _entry(self, name: str) -> Entry:
         entry = self._source.get(name)
         if entry is None:
             raise RepoNotFoundError(f"{self.source} has no file {name!r}.")
-        header = read_header(readable(entry, name))
-        return {tensor: shape for tensor, (shape, _) in header.items()}
+        return entry
 
 
 def open_repo(source: str) -> Repo:
