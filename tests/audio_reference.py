@@ -9,6 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioForCTC,
+    Data2VecAudioModel,
     HubertConfig,
     HubertForCTC,
     HubertModel,
@@ -28,6 +31,7 @@ from zoo_audio.configs import Wav2Vec2Config, WhisperConfig
 
 # Configuration, network alone, network with heads; none of the reference's classes is typed.
 KINDS: dict[str, tuple[Any, Any, Any]] = {
+    "data2vec-audio": (Data2VecAudioConfig, Data2VecAudioModel, Data2VecAudioForCTC),
     "hubert": (HubertConfig, HubertModel, HubertForCTC),
     "whisper": (TheirWhisperConfig, WhisperModel, WhisperForConditionalGeneration),
 }
@@ -67,7 +71,8 @@ def their_config(row: ModelSpec) -> Any:
         conv_bias=config.stem_bias,
         feat_extract_norm=config.stem_norm,
         do_stable_layer_norm=config.pre_norm,
-        num_conv_pos_embeddings=config.position_kernel,
+        num_conv_pos_embeddings=config.position_depth or config.position_kernel,
+        conv_pos_kernel_size=config.position_kernel,
         num_conv_pos_embedding_groups=config.position_groups,
         num_codevectors_per_group=4,
         codevector_dim=8,
@@ -85,7 +90,7 @@ def reference(
 
 def encoder_of(model: Any) -> nn.Module:
     """Return the part of a reference that gives tokens."""
-    for name in ("wav2vec2", "hubert", "model"):
+    for name in ("wav2vec2", "hubert", "data2vec_audio", "model"):
         model = getattr(model, name, model)
     found: nn.Module = model.encoder if hasattr(model, "decoder") else model
     return found

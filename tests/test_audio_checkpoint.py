@@ -1,4 +1,4 @@
-"""A folder of wav2vec 2.0, HuBERT or Whisper is loaded by its configuration files, or refused."""
+"""A folder of wav2vec 2.0, HuBERT, data2vec or Whisper is loaded by its files, or refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def saved(name: str, folder: Path, *, headed: bool = True, **processor: Any) -> 
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("name", ["wav2vec2-base", "hubert-base", "hubert-large"])
+@pytest.mark.parametrize(
+    "name", ["wav2vec2-base", "hubert-base", "hubert-large", "data2vec-audio-base"]
+)
 def test_a_folder_of_waveforms_equals_the_reference(
     name: str, normalize: bool, tmp_path: Path
 ) -> None:

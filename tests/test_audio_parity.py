@@ -1,4 +1,4 @@
-"""wav2vec 2.0, HuBERT, MMS and Whisper against transformers, through saved files."""
+"""wav2vec 2.0, HuBERT, data2vec, MMS and Whisper against transformers, through saved files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from zoo.spec import ModelSpec
 
 ROWS = [row for row in default_registry() if row.modality == "audio"]
 WAVEFORM = ("wav2vec2-base", "hubert-base", "hubert-large", "mms-300m")
-ALL = (*WAVEFORM, "whisper-base", "whisper-large-v3")
+ALL = (*WAVEFORM, "data2vec-audio-base", "whisper-base", "whisper-large-v3")
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*weight_norm.* is deprecated:FutureWarning", "ignore::DeprecationWarning:transformers"
@@ -99,6 +99,27 @@ def test_padded_sounds_equal_the_reference_and_themselves_alone(
     assert real.sum(dim=1).tolist() == [9, 4]
     assert relative_error(found.tokens[real], theirs(model, batch, mask)[real]) <= tolerance(dtype)
     assert relative_error(found.pooled[1:], alone.pooled) <= tolerance(dtype)
+
+
+@dtypes
+def test_what_fills_up_a_sound_is_heard_by_no_convolution_of_positions(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """In transformers only the first of data2vec's does not hear it."""
+    row = tiny_row("data2vec-audio-base")
+    model = reference(row, dtype=dtype)
+    ours = load_saved(row, model, tmp_path, dtype=dtype)
+    batch, mask = batch_of(row, dtype), torch.ones(2, 3001, dtype=torch.int64)
+    batch[1, 1500:] = 0
+    mask[1, 1500:] = 0
+
+    with torch.no_grad():
+        found = ours(batch, mask)
+
+    alone = theirs(model, batch[1:, :1500])
+    assert relative_error(found.tokens[1:, :4], alone) <= tolerance(dtype)
+    assert relative_error(found.pooled[1:], alone.mean(dim=1)) <= tolerance(dtype)
+    assert relative_error(theirs(model, batch, mask)[1:, :4], alone) > 1e-3
 
 
 def test_whispers_mask_leaves_silence_out_of_the_mean_but_not_out_of_attention(

@@ -97,7 +97,7 @@ def repositories() -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, {"config.json": config(name), **text}
     for name in IMAGES:
         yield name, {"config.json": config(name), **image}
-    for name in ("Wav2Vec2Config", "WhisperConfig"):
+    for name in ("Wav2Vec2Config", "Data2VecAudioConfig", "WhisperConfig"):
         yield name, {"config.json": config(name), **sound}
     for name in ("CLIPConfig", "SiglipConfig"):
         yield name, {"config.json": config(name), **image, **text}

@@ -14,16 +14,20 @@ from zoo.fields import DEEPEST, Fields, read_fields, read_optional, weight_files
 from zoo.hookspecs import RepoFiles
 from zoo.spec import AudioPreprocess, Family, ModelSpec, WeightsSpec
 from zoo_audio.configs import Wav2Vec2Config, WhisperConfig
-from zoo_audio.families import hubert, wav2vec2, whisper
+from zoo_audio.families import data2vec, hubert, wav2vec2, whisper
 from zoo_audio.families.rows import ALONE, LONGEST, MEAN, mel_inputs, waveform_inputs
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 _WIDEST = 100_000
-_WAVEFORM = {"wav2vec2": wav2vec2.FAMILY, "hubert": hubert.FAMILY}
+_WAVEFORM = {
+    "wav2vec2": wav2vec2.FAMILY,
+    "hubert": hubert.FAMILY,
+    "data2vec-audio": data2vec.FAMILY,
+}
 
 
 def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
-    """Return the row of a repository of wav2vec 2.0, HuBERT or Whisper, or None for any other.
+    """Return the row of a repository of wav2vec 2.0, HuBERT, data2vec or Whisper, or None.
 
     Raises:
         UnsupportedCheckpointError: It asks for what is not supported.
@@ -39,7 +43,7 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
 
 
 def _waveform(files: RepoFiles, fields: Fields, family: Family) -> ModelSpec:
-    config = _wav2vec2_config(fields)
+    config = _data2vec_config(fields) if family is data2vec.FAMILY else _wav2vec2_config(fields)
     processor = read_optional(files, PROCESSOR)
     processor.require("feature_size", 1)
     recipe = AudioPreprocess(
@@ -91,6 +95,17 @@ def _wav2vec2_config(fields: Fields) -> Wav2Vec2Config:
     _divides(fields, config.heads, config.width)
     _divides(fields, config.position_groups, config.width)
     return config
+
+
+def _data2vec_config(fields: Fields) -> Wav2Vec2Config:
+    """Return a config of data2vec, where the same words mean other numbers."""
+    return replace(
+        _wav2vec2_config(fields),
+        stem_norm="layer",
+        pre_norm=False,
+        position_depth=fields.integer("num_conv_pos_embeddings", 5, most=DEEPEST),
+        position_kernel=fields.integer("conv_pos_kernel_size", 19, most=10_000),
+    )
 
 
 def _whisper(files: RepoFiles, fields: Fields) -> ModelSpec:

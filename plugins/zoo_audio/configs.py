@@ -40,7 +40,7 @@ class SoundConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wav2Vec2Config(SoundConfig):
-    """Convolutions over the waveform, then a transformer: wav2vec 2.0, HuBERT, XLS-R, MMS.
+    """Convolutions over the waveform, then a transformer: wav2vec 2.0 and what grew out of it.
 
     Attributes:
         channels: Of each convolution of the stem.
@@ -51,7 +51,9 @@ class Wav2Vec2Config(SoundConfig):
         stem_bias: Whether the stem's convolutions have a bias.
         pre_norm: Whether a block normalises what goes in (and the last what comes out), or else
             each of its sums.
-        position_kernel: Frames that the convolution of positions sees.
+        position_depth: Convolutions of positions one after the other, each normalised
+            (data2vec); 0 is a single one under weight norm.
+        position_kernel: Frames that a convolution of positions sees.
         position_groups: Of its channels.
     """
 
@@ -61,6 +63,7 @@ class Wav2Vec2Config(SoundConfig):
     stem_norm: Literal["group", "layer"] = "group"
     stem_bias: bool = False
     pre_norm: bool = False
+    position_depth: int = 0
     position_kernel: int = 128
     position_groups: int = 16
 
@@ -85,7 +88,11 @@ class Wav2Vec2Config(SoundConfig):
         stem += channels * layers * self.stem_bias
         stem += 2 * channels * (layers if self.stem_norm == "layer" else 1)
         project = 2 * channels + (channels + 1) * width
-        positions = self.position_kernel * (1 + width * (width // self.position_groups)) + width
+        positions = self.position_kernel * width * (width // self.position_groups) + width
+        if self.position_depth:
+            positions *= self.position_depth
+        else:
+            positions += self.position_kernel  # the lengths of the weight norm
         return stem + project + positions + 2 * width + self.depth * _block(width, self.hidden)
 
     def build(self) -> nn.Module:

@@ -22,7 +22,7 @@ from zoo.spec import ModelSpec
 from zoo.testing.shrink import tiny
 
 
-@compares("transformers", "wav2vec2", "hubert", "mms", "whisper")
+@compares("transformers", "wav2vec2", "hubert", "data2vec-audio", "mms", "whisper")
 def _sounds(row: ModelSpec, folder: Path, dtype: torch.dtype) -> float:
     row = tiny(row)
     model = audio_reference.reference(row, dtype=dtype)

@@ -158,6 +158,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "speech-languages": _trained("quantised latents.* languages", "audio"),
     "speech-contrastive": _all(_trained("quantised latents", "audio"), _not(_trained("CTC"))),
     "speech-units": _trained("k-means units", "audio"),
+    "speech-features": _trained("teacher's features", "audio"),
     "speech-letters": _trained("CTC", "audio"),
     "read-aloud": _trained("LibriSpeech|Libri-Light", "audio"),
     "alone": _sounds("forbidden"),

@@ -51,13 +51,14 @@ def _positions() -> tuple[Rule, ...]:
         move(conv + "parametrizations.weight.original0", "positions.length"),
         move(conv + "parametrizations.weight.original1", "positions.direction"),
         move(conv + "bias", "positions.bias"),
+        move("encoder.pos_conv_embed.layers.{i}.conv.{wb}", "positions.layers.{i}.{wb}"),
     )
 
 
 WAV2VEC2 = (
     KeyMap(
         name="transformers wav2vec 2.0",
-        prefixes=("wav2vec2.", "hubert."),
+        prefixes=("wav2vec2.", "hubert.", "data2vec_audio."),
         rules=(
             move("feature_extractor.conv_layers.{i}.conv.{wb}", "stem.{i}.conv.{wb}"),
             move("feature_extractor.conv_layers.{i}.layer_norm.{wb}", "stem.{i}.norm.{wb}"),

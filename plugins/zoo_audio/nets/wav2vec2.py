@@ -106,8 +106,8 @@ class Positions(nn.Module):
         )
         self.bias = nn.Parameter(torch.zeros(config.width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, N, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, N, D), silent where the mask is False -> (B, N, D)."""
         kernel = self.direction.shape[-1]
         norm = torch.linalg.vector_norm(self.direction, dim=(0, 1), keepdim=True)  # (1, 1, kernel)
         weight = self.direction * (self.length / norm)
@@ -117,6 +117,33 @@ class Positions(nn.Module):
         if kernel % 2 == 0:
             x = x[:, :, :-1]
         return F.gelu(x).transpose(1, 2)  # (B, N, D)
+
+
+class StackedPositions(nn.Module):
+    """The same by several convolutions, each with a norm without weights and GELU.
+
+    Args:
+        config: Of the network.
+    """
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        width, kernel = config.width, config.position_kernel
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=config.position_groups)
+            for _ in range(config.position_depth)
+        )
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, N, D), mask (B, N) -> (B, N, D), silent where the mask is False."""
+        frames = x.shape[1]
+        for layer in self.layers:
+            x = layer(x.transpose(1, 2))[:, :, :frames].transpose(1, 2)  # (B, N, D)
+            x = F.gelu(self.norm(x))
+            if mask is not None:  # the next convolution would see the rest
+                x = x * mask[..., None].to(x.dtype)
+        return x
 
 
 class Block(nn.Module):
@@ -162,7 +189,7 @@ class Wav2Vec2(nn.Module):
         self.stem = nn.ModuleList(StemLayer(config, i) for i in range(len(config.kernels)))
         self.project_norm = nn.LayerNorm(config.channels, eps=config.eps)
         self.project = nn.Linear(config.channels, config.width)
-        self.positions = Positions(config)
+        self.positions = (StackedPositions if config.position_depth else Positions)(config)
         self.norm = nn.LayerNorm(config.width, eps=config.eps)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
 
@@ -175,7 +202,7 @@ class Wav2Vec2(nn.Module):
         mask = None if waveform_mask is None else self._frames(waveform_mask, x)
         if mask is not None:
             x = x * mask[..., None].to(x.dtype)  # the convolution of positions would see the rest
-        x = x + self.positions(x)
+        x = x + self.positions(x, mask)
         if not self.config.pre_norm:
             x = self.norm(x)
         keys = key_mask(mask)
