@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -177,13 +176,26 @@ def test_a_call_that_does_not_come_back_is_left_behind() -> None:
 
 def test_calls_at_one_time_leave_stdout_as_it_was() -> None:
     before = sys.stdout
-    first = threading.Thread(target=lambda: guarded(lambda: time.sleep(0.4), seconds=5))
+    begun, done = threading.Event(), threading.Event()
 
-    first.start()
-    time.sleep(0.2)
-    guarded(lambda: time.sleep(0.4), seconds=5)  # would begin before the first ends, and end after
-    first.join(10)
+    def wait() -> None:
+        begun.set()
+        done.wait(300)
 
+    calls = [
+        threading.Thread(target=lambda: guarded(wait, seconds=300)),
+        threading.Thread(target=lambda: guarded(lambda: None, seconds=300)),
+    ]
+    calls[0].start()
+    begun.wait(300)
+    calls[1].start()
+    calls[1].join(0.2)
+    waited = calls[1].is_alive()  # for the first, which would else take stdout for its own
+    done.set()
+    for call in calls:
+        call.join(300)
+
+    assert waited
     assert sys.stdout is before
 
 

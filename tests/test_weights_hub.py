@@ -481,7 +481,7 @@ def test_two_processes_fetch_at_once_and_both_are_right(hub: Hub, tmp_path: Path
     hub.fault("slow", file="model.safetensors", times=None)
 
     runs = [start() for _ in range(2)]
-    outputs = [run.communicate(timeout=60) for run in runs]
+    outputs = [run.communicate(timeout=300) for run in runs]
 
     assert [output.strip() for output, _ in outputs] == [SHA256] * 2, outputs
     asked = len(hub.requests)
@@ -499,10 +499,9 @@ def test_a_fetch_that_is_stopped_leaves_nothing_under_a_final_name(
     while not list(tmp_path.rglob("*.incomplete")):
         assert run.poll() is None, run.communicate()
         time.sleep(0.02)
-    time.sleep(0.1)
 
     run.send_signal(how)
-    run.communicate(timeout=30)
+    run.communicate(timeout=300)
 
     assert run.returncode != 0
     assert not list((tmp_path / "hf").rglob("*.safetensors"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save
@@ -209,7 +210,8 @@ def through(hub: Hub) -> Callable[[], list[urllib.request.BaseHandler]]:
     class Wire(urllib.request.HTTPSHandler):
         def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
             def connect(host: str, **options: Any) -> http.client.HTTPConnection:
-                return http.client.HTTPConnection(urlsplit(hub.url).netloc, timeout=0.3)
+                patience = huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT  # as the Hub's tests
+                return http.client.HTTPConnection(urlsplit(hub.url).netloc, timeout=patience)
 
             return self.do_open(connect, req)  # type: ignore[arg-type]  # urllib's own kind
 
