@@ -15,6 +15,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 
 import zoo
 from tests import clip_reference
@@ -39,6 +40,18 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+# Completion
+
+
+@pytest.mark.parametrize("command", ["info", "similarity", "export", "parity"])
+def test_a_shell_completes_names_of_models_and_leaves_folders_to_itself(command: str) -> None:
+    complete = ShellComplete(cli, {}, "zoo", "_ZOO_COMPLETE")
+    assert {item.value for item in complete.get_completions([command], "clip-b1")} == {
+        "clip-b16", "clip-b16-image", "clip-b16-text",
+    }  # fmt: skip
+    assert [item.type for item in complete.get_completions([command], "dist/")] == ["file"]
 
 
 # list

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import zoo
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json
 from zoo.cli.output import size as in_bytes
@@ -66,7 +67,7 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
         "zoo export dinov2-b14 --out dist/dinov2-rtx --to tensorrt-rtx --sm 89,120",
     ),
 )
-@click.argument("name")
+@click.argument("name", shell_complete=model_names)
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
               help="Folder of the bundle; of a joint space, of one bundle a tower.")  # fmt: skip
 @click.option("--to", "target", type=TargetType(), default=ONNX, show_default=True,

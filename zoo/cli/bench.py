@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.output import echo_json, table
 from zoo.errors import ZooError
@@ -56,7 +57,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
         "zoo bench dist/minilm --threads 1",
     ),
 )
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=model_names)
 @click.option(
     "--backend",
     "backends",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import zoo
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.errors import ZooError
 
@@ -22,7 +23,7 @@ CARDS = Path("model_cards")
         "zoo card --all --out model_cards",
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=model_names)
 @click.option("--all", "everything", is_flag=True, help="Every model; --out names a folder.")
 @click.option("--html", "as_html", is_flag=True, help="A page in place of Markdown.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="File, or folder with --all.")

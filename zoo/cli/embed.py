@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from zoo.bundle import is_bundle
+from zoo.cli.complete import model_names
 from zoo.cli.inputs import STDIN, Item, read_items
 from zoo.cli.lazy import example
 from zoo.cli.models import open_model, spec_of
@@ -51,7 +52,7 @@ class Options:
         "zoo embed dist/minilm notes.txt -o notes.npy",
     ),
 )
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=model_names)
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help=".npy, .parquet, .safetensors or .jsonl")  # fmt: skip

@@ -9,6 +9,7 @@ import click
 
 import zoo
 from zoo.bundle import is_bundle, read_manifest
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, listing
 from zoo.describe import preparation_of, row_to_dict, space_to_dict
@@ -34,7 +35,7 @@ from zoo.spec import (
         "zoo info dist/minilm",
     ),
 )
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=model_names)
 @click.option("--json", "as_json", is_flag=True, help="Every field, as a JSON object.")
 def command(name: str, as_json: bool) -> None:
     """Show what is known about the model or joint space NAME, or the bundle in DIR.

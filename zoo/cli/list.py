@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import zoo
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.output import count, echo_json, table
 from zoo.doors import blamed
@@ -23,7 +24,7 @@ COLUMNS = ("name", "modality", "dim", "params", "license", "year", "family")
         'zoo list --json | jq -r ".[].name"',
     ),
 )
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=model_names)
 @click.option("--modality", type=click.Choice(["image", "text", "audio", "video"]),
               help="What is encoded.")  # fmt: skip
 @click.option("--family", help="Name of a family, or a pattern.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import zoo
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 
 
@@ -13,7 +14,7 @@ from zoo.cli.lazy import example
     short_help="Fetch the files of models and verify them.",
     epilog=example("zoo pull all-minilm-l6-v2 clip-b16", "zoo pull all-minilm-l6-v2 --verify"),
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=model_names)
 @click.option("--verify", is_flag=True, help="Hash all files again, also those that are here.")
 def command(names: tuple[str, ...], verify: bool) -> None:
     """Fetch the files of models, verify them and remember them.

@@ -10,6 +10,7 @@ import click
 
 import zoo
 from zoo.bundle import is_bundle
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.models import load_row, open_model
 from zoo.cli.output import echo_json, matrix
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         "zoo similarity dist/dinov2 cat.jpg kitten.jpg",
     ),
 )
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=model_names)
 @click.argument("items", nargs=-1)
 @click.option("--role", help="query or document.")
 @click.option("--prompt", help="Literal text put before each item.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.bundle import MANIFEST
+from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
 from zoo.cli.output import table
 
@@ -30,7 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
         "zoo parity --rejudge report.json --limit ratio=1.5",
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=model_names)
 @click.option(
     "--against",
     multiple=True,
