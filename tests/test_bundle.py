@@ -226,6 +226,13 @@ def test_a_broken_manifest_is_refused(minilm: Path, text: str) -> None:
         open_bundle(minilm)
 
 
+def test_a_manifest_that_only_json_can_read_is_refused(minilm: Path) -> None:
+    deep = json.loads("[" * 600 + "]" * 600)
+    change_manifest(minilm, lambda value: value["facts"]["architecture"].update(deep=deep))
+    with pytest.raises(BundleError, match="nested too deeply"):
+        open_bundle(minilm)
+
+
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(BundleError, match=r"is no bundle: it has no manifest\.json"):

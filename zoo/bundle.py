@@ -217,9 +217,12 @@ def read_manifest(path: Path) -> Manifest:
         for name in manifest.files:
             if checked(name) != Path(name).name or name == MANIFEST:
                 raise FormatError(f"{name!r} is no plain name of a file of a bundle.")
+        recipe = manifest.facts.recipe_sha256()
     except FormatError as error:
         raise BundleError(f"{path} cannot be opened: {error}") from error
-    if manifest.facts.recipe_sha256() != manifest.recipe_sha256:
+    except RecursionError as error:
+        raise BundleError(f"{path} cannot be opened: {MANIFEST} is nested too deeply.") from error
+    if recipe != manifest.recipe_sha256:
         raise BundleError(f"{path} has been changed: its recipe is not the one that was hashed.")
     return manifest
 
