@@ -81,6 +81,7 @@ def test_a_length_that_is_not_taken_is_a_reason(bundle_of: BundleOf) -> None:
     assert result.reason.endswith("tokens; 100000 are asked for.")
     (result,) = bench(path, replace(QUICK, batches=(1,), length=7))
     assert result.milliseconds
+    assert result.sample == (7,)
 
 
 def test_a_backend_that_cannot_run_here_is_listed_with_the_reason(run: Zoo) -> None:
@@ -166,13 +167,13 @@ def test_a_batch_has_typical_sizes_and_no_padding() -> None:
 
 def test_the_table_has_what_ran_and_below_it_what_did_not() -> None:
     ran = Result(model="m", backend="onnx", precision="float32", batch=4, clock=COPIES,
-                 milliseconds=(1.0, 2.0, 3.0))  # fmt: skip
+                 sample=(3, 32, 48), milliseconds=(1.0, 2.0, 3.0))  # fmt: skip
     absent = Result(model="m", backend="tensorrt", precision="float16", batch=4, reason="No GPU.")
 
     first, second, *rest = show([ran, absent, replace(absent, batch=8)]).splitlines()
-    assert first.split() == ["model", "backend", "precision", "batch", "p50_ms", "p99_ms",
-                             "per_second", "runs", "clock"]  # fmt: skip
-    assert second.split()[3:] == ["4", "2.00", "2.98", "2000.0", "3", "wall+copies"]
+    assert first.split() == ["model", "backend", "precision", "batch", "sample", "p50_ms",
+                             "p99_ms", "per_second", "runs", "clock"]  # fmt: skip
+    assert second.split()[3:] == ["4", "3x32x48", "2.00", "2.98", "2000.0", "3", "wall+copies"]
     assert rest == ["", "Not run:", "tensorrt, float16: No GPU."]
 
 

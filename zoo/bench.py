@@ -24,7 +24,7 @@ from zoo import machine
 from zoo.bundle import is_bundle, read_manifest
 from zoo.clocks import Clock, CpuClock, EventClock, WallClock, times_of
 from zoo.errors import OptionError, ZooError
-from zoo.noise import make_batch
+from zoo.noise import make_batch, sample_shape
 from zoo.preprocess import Batch
 from zoo.targets import ONNX, ONNX_TENSORRT, device_of, target_of
 
@@ -72,6 +72,7 @@ class Result:
         backend: What ran it.
         precision: Of its numbers.
         batch: Samples.
+        sample: Shape of one: tokens; channels, height and width.
         milliseconds: Of each run, in the order of the runs; none if it could not be run.
         clock: `wall`, `cpu`, `events`, or `wall+copies` to and from a GPU.
         reason: Why it could not be run.
@@ -81,6 +82,7 @@ class Result:
     backend: str
     precision: str
     batch: int
+    sample: tuple[int, ...] = ()
     milliseconds: tuple[float, ...] = ()
     clock: str = ""
     reason: str = ""
@@ -174,6 +176,7 @@ def _settings(
                 backend=backend,
                 precision=precision,
                 batch=batch,
+                sample=sample_shape(encoder.spec.inputs[0], length=plan.length),
                 milliseconds=tuple(times),
                 clock=clock,
             )

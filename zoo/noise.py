@@ -26,11 +26,21 @@ def make_batch(spec: EncoderSpec, samples: int, *, length: int | None = None) ->
     """
     return noise(
         spec,
-        {
-            tensor.name: (samples, *(_size(axis, length) for axis in tensor.shape[1:]))
-            for tensor in spec.inputs
-        },
+        {tensor.name: (samples, *sample_shape(tensor, length=length)) for tensor in spec.inputs},
     )
+
+
+def sample_shape(tensor: TensorSpec, *, length: int | None = None) -> tuple[int, ...]:
+    """Return the typical shape of one sample of an input.
+
+    Args:
+        tensor: The input.
+        length: Tokens of a text.
+
+    Raises:
+        OptionError: The encoder does not take texts of that length.
+    """
+    return tuple(_size(axis, length) for axis in tensor.shape[1:])
 
 
 def noise(spec: EncoderSpec, shapes: Mapping[str, tuple[int, ...]]) -> Batch:

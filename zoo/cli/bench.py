@@ -140,15 +140,18 @@ def command(
 def show(results: Sequence[Result]) -> str:
     """Return a table, and below it what could not be run."""
     ran = [result for result in results if result.milliseconds]
-    header = ("model", "backend", "precision", "batch", "p50_ms", "p99_ms", "per_second", "runs",
-              "clock")  # fmt: skip
+    header = ("model", "backend", "precision", "batch", "sample", "p50_ms", "p99_ms", "per_second",
+              "runs", "clock")  # fmt: skip
     cells = (
         (result.model, result.backend, result.precision, str(result.batch),
+         "x".join(map(str, result.sample)),
          f"{result.percentile(50):.2f}", f"{result.percentile(99):.2f}",
          f"{result.per_second:.1f}", str(len(result.milliseconds)), result.clock)
         for result in ran
     )  # fmt: skip
-    lines = [table(header, cells, right="batch p50_ms p99_ms per_second runs")] if ran else []
+    lines = (
+        [table(header, cells, right="batch sample p50_ms p99_ms per_second runs")] if ran else []
+    )
     reasons = dict.fromkeys(
         f"{result.backend}, {result.precision}: {result.reason}"
         for result in results
@@ -180,6 +183,7 @@ def _to_plain(result: Result) -> dict[str, Any]:
     if not result.milliseconds:
         return plain | {"reason": result.reason}
     return plain | {
+        "sample": list(result.sample),
         "p50_ms": result.percentile(50),
         "p99_ms": result.percentile(99),
         "per_second": result.per_second,
