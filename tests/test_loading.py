@@ -234,7 +234,23 @@ def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
 
 
 def test_a_folder_may_be_given_as_a_path(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedCheckpointError, match="names no architecture"):
+    with pytest.raises(
+        UnsupportedCheckpointError, match=r"names no arch.*: it has no config\.json"
+    ):
+        zoo.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"model_type": "gpt2"}', "model_type = 'gpt2'"),
+        ('{"architecture": "tresnet_l"}', "architecture = 'tresnet_l'"),
+        ("{}", "no model_type"),
+    ],
+)
+def test_an_architecture_that_nobody_knows_is_named(config: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UnsupportedCheckpointError, match=f"names no architecture .* has {said}"):
         zoo.load(tmp_path)
 
 

@@ -266,5 +266,18 @@ def _recognise(registry: Registry, source: str, files: RepoFiles) -> tuple[Model
             if found:
                 return found
     raise refused or UnsupportedCheckpointError(
-        f"{source} names no architecture that an installed plugin knows."
+        f"{source} names no architecture that an installed plugin knows: {_named(files)}."
     )
+
+
+def _named(files: RepoFiles) -> str:
+    """Return what a repository says of its architecture, for a message."""
+    from zoo.fields import read_fields
+
+    fields = read_fields(files, "config.json")
+    if fields is None:
+        return "it has no config.json"
+    for key in ("model_type", "architecture"):  # transformers, timm
+        if key in fields:
+            return f"its config.json has {key} = {str(fields.get(key))[:80]!r}"
+    return "its config.json has no model_type"

@@ -131,7 +131,8 @@ def processor_fields(files: RepoFiles) -> Fields:
     fields = read_fields(files, PROCESSOR)
     if fields is None:
         raise UnsupportedCheckpointError(
-            f"{files.source} has no {PROCESSOR}: nothing says how its images are prepared."
+            f"{files.source} has no {PROCESSOR}: nothing says how its images are prepared. Save "
+            "its image processor with transformers, beside the weights."
         )
     return fields
 
