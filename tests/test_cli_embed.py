@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
@@ -192,6 +193,96 @@ def test_a_field_of_json_lines_is_encoded(run: Zoo, bert: Path, tmp_path: Path) 
     path.write_text('{"body": "the cat"}\n\n{"body": "a dog", "id": 2}\n')
     run("embed", bert, path, "--column", "body", "-o", tmp_path / "out.npy")
     assert [row["row"] for row in notes_of(tmp_path / "out.npy")] == [1, 3]
+
+
+def test_a_column_of_a_parquet_file_is_encoded(run: Zoo, bert: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1, 2], "body": ["the cat", "a dog"]}), tmp_path / "in.parquet")
+    out = tmp_path / "out.npy"
+    assert run("embed", bert, tmp_path / "in.parquet", "--column", "body", "-o", out).code == 0
+    assert [(row["row"], row["sha256"]) for row in notes_of(out)] == [
+        (1, sha256(b"the cat")), (2, sha256(b"a dog")),
+    ]  # fmt: skip
+
+
+def test_images_in_a_parquet_file_are_encoded(run: Zoo, tmp_path: Path) -> None:
+    pictures = [path.read_bytes() for path in samples.images()]
+    pq.write_table(pa.table({"image": pictures}), tmp_path / "in.parquet")
+    out = tmp_path / "out.npy"
+    assert run("embed", "hog", tmp_path / "in.parquet", "--column", "image", "-o", out).code == 0
+    np.testing.assert_array_equal(np.load(out), encode("hog", samples.images()))
+    assert [row["sha256"] for row in notes_of(out)] == [sha256(one) for one in pictures]
+
+
+def empty_cells() -> dict[str, Any]:
+    return {
+        "in.jsonl": b'{"body": "the cat"}\n{"body": null}\n{"id": 1}\n{"body": 3}\n',
+        "in.csv": b"id,body\n1,the cat\n2\n3\n4\n",
+        "in.parquet": pa.table({"body": ["the cat", None, None, None]}),
+    }
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv", "in.parquet"])
+def test_a_cell_that_holds_no_text_is_a_bad_item(
+    run: Zoo, bert: Path, tmp_path: Path, name: str
+) -> None:
+    content = empty_cells()[name]
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        pq.write_table(content, tmp_path / name)
+    command = ("embed", bert, tmp_path / name, "--column", "body", "-o", tmp_path / "out.npy")
+
+    refused = run(*command)
+    skipped = run(*command, "--on-error", "skip", "--restart")
+
+    assert refused.code == 1
+    assert f"{name}, row 2" in refused.err
+    assert "NoneType" in refused.err
+    assert skipped.code == 0
+    assert "Skipped 3 of 4 items" in skipped.err
+    assert np.load(tmp_path / "out.npy").shape == (1, 16)
+
+
+def test_a_cell_may_be_longer_than_python_allows(run: Zoo, bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,body\n1," + "cat " * 50_000 + "\n")
+    ran = run("embed", bert, tmp_path / "in.csv", "--column", "body", "-o", tmp_path / "o.npy")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("in.csv", "", "no column 'body'; it is empty"),
+        ("in.csv", "body,body\na,b\n", "has 2 columns 'body'"),
+        ("in.jsonl", '{"id": 1}\n', "no column 'body'; it has id"),
+        ("in.ndjson", "[1]\n", "row 1: is no JSON object"),
+        ("in.parquet", "no parquet", "cannot be read"),
+        ("in.json", '[{"body": "a"}]', "Write an object a line, as .jsonl"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(
+    run: Zoo, bert: Path, tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    (tmp_path / "good.csv").write_text("body\n")
+    ran = run("embed", bert, tmp_path / "good.csv", tmp_path / name, "--column", "body",
+              "-o", tmp_path / "o.npy")  # fmt: skip
+    assert ran.code == 1
+    assert says in ran.err
+
+
+def test_a_text_in_the_place_of_a_file_is_told_so(run: Zoo, bert: Path, tmp_path: Path) -> None:
+    ran = run("embed", bert, "the cat " * 100, "-o", tmp_path / "o.npy")
+    assert ran.code == 1
+    assert "A literal text goes after --text" in ran.err
+
+
+def test_what_is_compared_is_named_when_it_is_bad(run: Zoo) -> None:
+    for model in ("hog", "clip-b16"):
+        ran = run("similarity", model, samples.images()[0], "gone.jpg", "--weights", "random")
+        assert ran.code == 1
+        assert "There is no file 'gone.jpg'" in ran.err
+        assert "Item" not in ran.err
 
 
 def test_a_column_that_is_not_there_names_those_that_are(

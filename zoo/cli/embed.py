@@ -57,7 +57,7 @@ class Options:
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help=".npy, .parquet, .safetensors or .jsonl")  # fmt: skip
 @click.option("--text", "texts", multiple=True, help="A literal text; may be repeated.")
-@click.option("--column", help="Column of CSV, TSV and JSONL files to encode.")
+@click.option("--column", help="Column of CSV, TSV, JSONL and Parquet files to encode.")
 @click.option("--role", help="query or document.")
 @click.option("--prompt", help="Literal text put before each item.")
 @click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
@@ -99,8 +99,8 @@ def command(
 
     INPUTS are files, folders (searched for what the model encodes), globs in quotes, or `-` for
     stdin. In a text file, and on stdin, a line is a text, or for a model of images or sounds the
-    path of one. CSV, TSV and JSONL files need --column. An interrupted run goes on when the same
-    command is given again.
+    path of one. CSV, TSV, JSONL and Parquet files need --column. An interrupted run goes on when
+    the same command is given again.
     """
     from zoo.cli import writers
 
@@ -145,7 +145,7 @@ def command(
 
     part = out.with_name(out.name + ".part")
     total = None
-    once = STDIN in inputs or any(Path(name).is_fifo() for name in inputs)  # cannot be read twice
+    once = STDIN in inputs or any(_is_pipe(name) for name in inputs)  # cannot be read twice
     if sys.stderr.isatty() and not once:
         again = read_items(inputs, modality=spec.modality, texts=texts, column=column)
         with warnings.catch_warnings():
@@ -167,6 +167,13 @@ def command(
         _report_skipped(journal)
         writers.write(out, journal, facts)
         click.echo(f"Wrote {plural(journal.count, 'vector')} of width {width} to {out}", err=True)
+
+
+def _is_pipe(name: str) -> bool:
+    try:
+        return Path(name).is_fifo()
+    except OSError:  # a name that cannot be
+        return False
 
 
 def _chain(first: Item | None, rest: Iterator[Item]) -> Iterator[Item]:
@@ -205,9 +212,7 @@ def _run(
             raise InputError(_item(begun[error.index]).blame(error.reason)) from error
 
 
-def _values(
-    items: Iterator[Item], journal: Journal, begun: dict[int, Record]
-) -> Iterator[str | Path]:
+def _values(items: Iterator[Item], journal: Journal, begun: dict[int, Record]) -> Iterator[object]:
     """Yield what is to be encoded, making sure that what is done already is still the same."""
     earlier = journal.records()
     for index, item in enumerate(items):

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import InputError, OptionError
+from zoo.errors import InputError, MissingExtraError, OptionError
 from zoo.spec import Modality
 
 STDIN = "-"
 LITERAL = "--text"
-TABLES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+LONGEST = 2**31 - 1  # characters of a cell; Python's own limit would be 131,072
 LINES = frozenset({".txt"})
 IMAGES = frozenset(
     f".{name}"
@@ -43,19 +44,24 @@ class Item:
     """One thing to encode and where it came from.
 
     Attributes:
-        value: A text, or the path of a file.
+        value: A text, the path of a file, or what else a cell of a table holds, for the encoder to
+            refuse.
         source: File, `-` for stdin, or `--text`.
         row: Line or record inside the source, from 1; None if the source is the item.
     """
 
-    value: str | Path
+    value: object
     source: str
     row: int | None = None
 
     def sha256(self) -> str | None:
-        """Hash the file's bytes or the text's UTF-8; None for a file that cannot be read."""
+        """Hash the file's bytes or the text's UTF-8; None for what cannot be read."""
         if isinstance(self.value, str):
             return hashlib.sha256(self.value.encode("utf-8", "surrogatepass")).hexdigest()
+        if isinstance(self.value, bytes):
+            return hashlib.sha256(self.value).hexdigest()
+        if not isinstance(self.value, Path):
+            return None
         try:
             with self.value.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -113,16 +119,16 @@ def _expand(name: str, modality: Modality) -> Iterator[Path]:
     path = Path(name).expanduser()
     suffixes = SUFFIXES[modality]
     hint = f" A literal text goes after {LITERAL}." if modality == "text" else ""
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path's, it bears names that cannot be, such as long texts
         files: Iterable[Path] = _walk(path, suffixes)
         empty = (
             f"The folder {name!r} holds nothing that this model reads: "
             f"{', '.join(sorted(suffixes))}."
         )
-    elif path.exists():  # before globs, because a file's name may hold a bracket
+    elif os.path.exists(path):  # before globs, because a file's name may hold a bracket
         files, empty = [path], ""
     elif glob.has_magic(name):
-        files = _glob(str(path), suffixes | TABLES.keys())
+        files = _glob(str(path), suffixes.union(TABLES))
         empty = f"Nothing matches {name!r}.{hint}"
     else:
         files = []
@@ -165,11 +171,15 @@ def _file(path: Path, modality: Modality, column: str | None) -> Iterator[Item]:
         return
     if suffix in TABLES and column is None:
         raise OptionError(f"{path} is a table: say which column to encode with --column NAME.")
+    if suffix == ".json":
+        raise OptionError(
+            f"{path} is JSON, which has no lines of its own. Write an object a line, as .jsonl, "
+            "and name the field with --column."
+        )
     try:
         if suffix in TABLES and column is not None:
-            read = _json_lines if suffix == ".jsonl" else _delimited
-            for row, text in read(path, column):
-                yield _listed(text, _name(path), row, path.parent, modality)
+            for row, cell in _cells(path, column):
+                yield _listed(cell, _name(path), row, path.parent, modality)
         else:
             with path.open(encoding="utf-8-sig") as file:
                 yield from _lines(file, _name(path), path.parent, modality)
@@ -193,25 +203,44 @@ def _lines(lines: Iterable[str], source: str, folder: Path, modality: Modality) 
             yield _listed(text, source, row, folder, modality)
 
 
-def _listed(text: str, source: str, row: int, folder: Path, modality: Modality) -> Item:
+def _listed(cell: object, source: str, row: int, folder: Path, modality: Modality) -> Item:
     """Return the item that a line or a cell stands for; paths start at the list's folder."""
-    value = text if modality == "text" else folder / Path(text.strip()).expanduser()
-    return Item(value=value, source=source, row=row)
+    if isinstance(cell, str) and modality != "text":
+        cell = folder / Path(cell.strip()).expanduser()
+    return Item(value=cell, source=source, row=row)
 
 
-def _delimited(path: Path, column: str) -> Iterator[tuple[int, str]]:
+def _cells(path: Path, column: str) -> Iterator[tuple[int, object]]:
+    """Yield the rows of a table, from 1, with what they hold in a column."""
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet(path, column)
+        case ".jsonl" | ".ndjson":
+            return _json_lines(path, column)
+        case suffix:
+            return _delimited(path, column, "\t" if suffix == ".tsv" else ",")
+
+
+def _expect_column(path: Path, column: str, names: Sequence[str]) -> None:
+    if names.count(column) == 1:
+        return
+    if column in names:
+        raise OptionError(f"{path} has {names.count(column)} columns {column!r}.")
+    there = f"it has {', '.join(names)}" if names else "it is empty"
+    raise OptionError(f"{path} has no column {column!r}; {there}.")
+
+
+def _delimited(path: Path, column: str, delimiter: str) -> Iterator[tuple[int, object]]:
+    csv.field_size_limit(LONGEST)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=TABLES[path.suffix.lower()])
-        names = reader.fieldnames or ()
-        if column not in names:
-            raise OptionError(f"{path} has no column {column!r}; it has {', '.join(names)}.")
+        reader = csv.DictReader(file, delimiter=delimiter)
+        _expect_column(path, column, reader.fieldnames or ())
         for row, record in enumerate(reader, start=1):
-            if record[column] is None:
-                raise InputError(f"{path}, row {row}: ends before the column {column!r}.")
-            yield row, record[column]
+            yield row, record[column]  # None where the row ends before
 
 
-def _json_lines(path: Path, column: str) -> Iterator[tuple[int, str]]:
+def _json_lines(path: Path, column: str) -> Iterator[tuple[int, object]]:
+    known = False
     with path.open(encoding="utf-8-sig") as file:
         for row, line in enumerate(file, start=1):
             if not line.strip():
@@ -220,7 +249,27 @@ def _json_lines(path: Path, column: str) -> Iterator[tuple[int, str]]:
                 record = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}, row {row}: is not JSON: {error}") from error
-            value = record.get(column) if isinstance(record, dict) else None
-            if not isinstance(value, str):
-                raise InputError(f"{path}, row {row}: has no text under {column!r}.")
-            yield row, value
+            if not isinstance(record, dict):
+                raise InputError(f"{path}, row {row}: is no JSON object.")
+            if not known:  # later objects may lack it, as cells may be empty
+                _expect_column(path, column, list(record))
+                known = True
+            yield row, record.get(column)
+
+
+def _parquet(path: Path, column: str) -> Iterator[tuple[int, object]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pyarrow", extra="embed") from error
+    try:
+        with ParquetFile(path) as file:
+            _expect_column(path, column, file.schema_arrow.names)
+            row = 0
+            for batch in file.iter_batches(columns=[column]):
+                for cell in batch.column(0):
+                    row += 1
+                    yield row, cell.as_py()
+    except ArrowException as error:
+        raise InputError(f"{path} cannot be read: {error}") from error

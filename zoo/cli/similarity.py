@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +11,15 @@ import click
 import zoo
 from zoo.bundle import is_bundle
 from zoo.cli.complete import model_names
+from zoo.cli.inputs import CLIPS, IMAGES, SOUNDS
 from zoo.cli.lazy import example
 from zoo.cli.models import load_row, open_model
 from zoo.cli.output import echo_json, matrix
+from zoo.errors import InputError
 
 if TYPE_CHECKING:
     from zoo.encoder import Encoder
     from zoo.preprocess import Array
-    from zoo.spec import ModelSpec
 
 
 @click.command(
@@ -62,9 +63,14 @@ def command(
         raise click.UsageError("Give at least two items to compare.")
 
     def encode(encoder: Encoder, chosen: Sequence[str]) -> Array:
-        found: Array = encoder.encode(
-            list(chosen), role=role, prompt=prompt, prompt_name=prompt_name
-        )
+        try:
+            found: Array = encoder.encode(
+                list(chosen), role=role, prompt=prompt, prompt_name=prompt_name
+            )
+        except InputError as error:
+            if error.index is None or chosen[error.index] in error.reason:
+                raise InputError(error.reason) from error
+            raise InputError(f"{chosen[error.index]!r}: {error.reason}") from error
         return found
 
     rows = () if is_bundle(name) else zoo.resolve(name)
@@ -75,7 +81,9 @@ def command(
     else:
         by_tower: dict[int, Any] = {}
         for row in rows:
-            mine = [i for i, item in enumerate(items) if Path(item).is_file() is _of_files(row)]
+            mine = [
+                i for i, item in enumerate(items) if _names_file(item) is (row.modality != "text")
+            ]
             if mine:
                 encoder = load_row(
                     row, device=device, dtype=dtype, weights=weights, runtime=runtime
@@ -91,5 +99,6 @@ def command(
         click.echo(matrix(items, values))
 
 
-def _of_files(row: ModelSpec) -> bool:
-    return row.modality != "text"
+def _names_file(item: str) -> bool:
+    """Whether an item is a file, or misses one: nobody means a text by `cat.jpg`."""
+    return os.path.isfile(item) or item.lower().endswith(tuple(IMAGES | SOUNDS | CLIPS))
