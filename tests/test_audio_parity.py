@@ -25,6 +25,7 @@ from zoo.errors import KeyMapError
 from zoo.loading import random_module
 from zoo.registry import default_registry
 from zoo.spec import ModelSpec
+from zoo_audio.nets.wav2vec2 import TimeNorm
 
 ROWS = [row for row in default_registry() if row.modality == "audio"]
 WAVEFORM = ("wav2vec2-base", "hubert-base", "hubert-large", "mms-300m")
@@ -253,6 +254,18 @@ def test_a_sound_that_hardly_moves_gives_numbers() -> None:
         found = module(torch.full((1, 2000), 3.0)).tokens
 
     assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_norm_over_half_a_minute_keeps_its_digits_in_16_bits(dtype: torch.dtype) -> None:
+    frames = 3 * torch.randn(1, 4, 96_000, generator=torch.Generator().manual_seed(0)) + 0.5
+    frames = frames.to(dtype)
+
+    found = TimeNorm(4).to(dtype)(frames)
+
+    assert found.dtype == dtype
+    exact = nn.functional.group_norm(frames.double(), 4)
+    assert relative_error(found.detach(), exact) < torch.finfo(dtype).eps / 2
 
 
 def test_the_last_layers_norm_stands_where_the_checkpoint_has_it(tmp_path: Path) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def masked_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, N, D), mask (B, N) nonzero where real -> (B, D), the mean of the real tokens."""
+    """(B, N, D), mask (B, N) nonzero where real -> (B, D), the mean of the real tokens.
+
+    Tokens of 16 bits are added up in float32, as `Tensor.mean` does inside: the sum over a long
+    text overflows in float16.
+    """
     if mask is None:
         return tokens.mean(dim=1)
-    weights = mask.to(tokens.dtype)[..., None]  # (B, N, 1)
-    return (tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+    weights = mask.to(torch.promote_types(tokens.dtype, torch.float32))[..., None]  # (B, N, 1)
+    mean = (tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+    return mean.to(tokens.dtype)
 
 
 def last_token(tokens: Tensor, mask: Tensor | None) -> Tensor:

@@ -39,10 +39,12 @@ class TimeNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, S) -> (B, C, S)."""
-        x = x - _mean(x)
-        variance = _mean(x.square())  # (B, C, 1)
-        return x * (self.weight[:, None] / (variance + self.eps).sqrt()) + self.bias[:, None]
+        """(B, C, S) -> (B, C, S), computed in float32 at least, as PyTorch's own group norm is."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        wide = wide - _mean(wide)
+        variance = _mean(wide.square())  # (B, C, 1)
+        wide = wide * (self.weight[:, None] / (variance + self.eps).sqrt()) + self.bias[:, None]
+        return wide.to(x.dtype)
 
 
 def _mean(x: Tensor) -> Tensor:
