@@ -40,6 +40,16 @@ SENTENCES = {
     "tokenizer_config.json": {"model_max_length": 512, "do_lower_case": True},
 }
 COLBERT = {"artifact.metadata": {"dim": 96, "query_maxlen": 32, "mask_punctuation": True}}
+PYLATE = {
+    "modules.json": [MODULES[0], {"type": "pylate.models.Dense.Dense", "path": "2"}],
+    "2/config.json": {"in_features": 768, "out_features": 8, "bias": False},
+    "2/model.safetensors": {},
+    "config_sentence_transformers.json": {
+        "model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] ",
+        "query_length": 32, "document_length": 180, "attend_to_expansion_tokens": False,
+        "skiplist_words": ["!", "."], "do_query_expansion": True,
+    },
+}  # fmt: skip
 TIMM = {
     "architecture": "vit_base_patch16_224", "global_pool": "token", "model_args": {"img_size": 224},
     "pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.9, "mean": [0.5] * 3},
@@ -92,6 +102,7 @@ def repositories() -> Iterator[tuple[str, dict[str, Any]]]:
     bert = config("BertConfig")
     yield "sentences", {"config.json": bert, **SENTENCES, **text}
     yield "colbert", {"config.json": {**bert, "architectures": ["HF_ColBERT"]}, **COLBERT, **text}
+    yield "pylate", {"config.json": bert, **PYLATE, **text}
     yield "timm", {"config.json": TIMM, "model.safetensors": {}}
     for name in TEXTS:
         yield name, {"config.json": config(name), **text}

@@ -24,6 +24,7 @@ from zoo_text.modules import (
     similarity_name,
     transformer_folder,
 )
+from zoo_text.pylate_checkpoint import late_interaction_of_pylate
 
 _SHORTEST = 3  # tokens
 
@@ -60,7 +61,9 @@ def recognise(files: RepoFiles) -> tuple[ModelSpec, ...] | None:
     shape = architecture.read(fields)
     modules = read_modules(files, shape.width)
     row = _row(files, architecture, shape, modules)
-    return (late_interaction(row, files) if is_colbert(fields) else row,)
+    if is_colbert(fields):
+        return (late_interaction(row, files),)
+    return (late_interaction_of_pylate(row, files) if row.pooling == "none" else row,)
 
 
 def _row(

@@ -6,9 +6,9 @@ own classes are known here, by name; nothing is ever imported or run because a f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from zoo.errors import FormatError, UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
@@ -18,7 +18,10 @@ from zoo.spec import Role
 from zoo_text.configs import DenseHead, HeadActivation, Pooling
 
 MODULES = "modules.json"
+SETTINGS = "config_sentence_transformers.json"
 _OWN = "sentence_transformers."
+# Dense layers over each token, in place of any pooling.
+_TOKEN_DENSE = "pylate.models.Dense.Dense"
 
 _POOLINGS: Mapping[str, Pooling] = {
     "cls": "cls",
@@ -43,6 +46,14 @@ _ACTIVATIONS: Mapping[str, HeadActivation] = {
     "torch.nn.modules.activation.ReLU": "relu",
     "torch.nn.modules.activation.SiLU": "silu",
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
+}
+Feature = Literal["sentence_embedding", "token_embeddings"]
+SENTENCE: Feature = "sentence_embedding"
+TOKENS: Feature = "token_embeddings"
+# What a Dense layer does whose file does not say: that of the library, and that of PyLate.
+_SILENT: Mapping[Feature, str] = {
+    SENTENCE: "torch.nn.modules.activation.Tanh",
+    TOKENS: "torch.nn.modules.linear.Identity",
 }
 _DENSE_FILES = ("model.safetensors", "pytorch_model.bin")
 _MOST = 1_000_000  # features; keeps a broken number from asking for all memory
@@ -111,24 +122,23 @@ def read_modules(files: RepoFiles, width: int) -> Modules:
         return Modules()
     folder, *rest = [module.text("path", "").strip("/") for module in modules]
     kinds = [_kind(module) for module in modules]
+    if _TOKEN_DENSE in kinds and kinds == ["Transformer", *[_TOKEN_DENSE] * len(rest)]:
+        heads, parts = _denses(files, rest, width, TOKENS)
+        return Modules(folder=folder, pooling="none", dense=heads, normalize=True, parts=parts)
     expected = ["Transformer", "Pooling", *["Dense"] * kinds.count("Dense")]
     if kinds not in (expected, [*expected, "Normalize"]):
         raise UnsupportedCheckpointError(
             f"{files.source} lists the modules {', '.join(kinds)}. Supported are Transformer, "
-            "Pooling, any number of Dense, and Normalize, in this order."
+            "Pooling, any number of Dense, and Normalize, in this order; or Transformer and "
+            "PyLate's Dense."
         )
-    heads: list[DenseHead] = []
-    parts: dict[str, str] = {}
-    for place in rest[1 : 1 + kinds.count("Dense")]:
-        heads.append(_dense(read_optional(files, f"{place}/config.json"), files, width))
-        parts[f"dense.{len(parts)}."] = _dense_file(files, place)
-        width = heads[-1].width
+    heads, parts = _denses(files, rest[1 : 1 + kinds.count("Dense")], width, SENTENCE)
     if kinds[-1] == "Normalize":
-        _expect_sentence(read_optional(files, f"{rest[-1]}/config.json"), files)
+        _expect(SENTENCE, read_optional(files, f"{rest[-1]}/config.json"), files)
     return Modules(
         folder=folder,
         pooling=_pooling(read_optional(files, f"{rest[0]}/config.json"), files),
-        dense=tuple(heads),
+        dense=heads,
         normalize=kinds[-1] == "Normalize",
         parts=parts,
     )
@@ -140,7 +150,7 @@ def read_prompts(files: RepoFiles) -> Prompts:
     Raises:
         FormatError: The file is broken.
     """
-    fields = read_optional(files, "config_sentence_transformers.json")
+    fields = read_optional(files, SETTINGS)
     values = fields.get("prompts")
     if not isinstance(values, dict | None):
         raise fields.wrong("prompts", "an object")
@@ -160,7 +170,7 @@ def read_prompts(files: RepoFiles) -> Prompts:
 
 def similarity_name(files: RepoFiles) -> str:
     """Return how the authors compare vectors: cosine, unless the folder says otherwise."""
-    fields = read_optional(files, "config_sentence_transformers.json")
+    fields = read_optional(files, SETTINGS)
     return fields.text("similarity_fn_name", "") or "cosine"
 
 
@@ -198,8 +208,21 @@ def _pooling(fields: Fields, files: RepoFiles) -> Pooling:
     return _POOLINGS[modes[0]]
 
 
-def _dense(fields: Fields, files: RepoFiles, width: int) -> DenseHead:
-    activation = fields.text("activation_function", "torch.nn.modules.activation.Tanh")
+def _denses(
+    files: RepoFiles, places: Sequence[str], width: int, feature: Feature
+) -> tuple[tuple[DenseHead, ...], Mapping[str, str]]:
+    """Return the Dense layers in some folders, and their files."""
+    heads: list[DenseHead] = []
+    parts: dict[str, str] = {}
+    for place in places:
+        heads.append(_dense(read_optional(files, f"{place}/config.json"), files, width, feature))
+        parts[f"dense.{len(parts)}."] = _dense_file(files, place)
+        width = heads[-1].width
+    return tuple(heads), parts
+
+
+def _dense(fields: Fields, files: RepoFiles, width: int, feature: Feature) -> DenseHead:
+    activation = fields.text("activation_function", _SILENT[feature])
     if activation not in _ACTIVATIONS:
         raise UnsupportedCheckpointError(
             f"{files.source} has a Dense layer with the activation {activation!r}; supported are "
@@ -207,7 +230,7 @@ def _dense(fields: Fields, files: RepoFiles, width: int) -> DenseHead:
         )
     if fields.flag("use_residual", False):
         raise UnsupportedCheckpointError(f"{files.source} has a Dense layer with a residual sum.")
-    _expect_sentence(fields, files)
+    _expect(feature, fields, files)
     if fields.integer("in_features", most=_MOST) != width:
         raise fields.wrong("in_features", f"{width}, the width of what comes before")
     return DenseHead(
@@ -217,13 +240,13 @@ def _dense(fields: Fields, files: RepoFiles, width: int) -> DenseHead:
     )
 
 
-def _expect_sentence(fields: Fields, files: RepoFiles) -> None:
-    """Refuse a module that works on anything but the vector of the text."""
+def _expect(feature: Feature, fields: Fields, files: RepoFiles) -> None:
+    """Refuse a module that works on anything but the text's vector, or else its tokens."""
     for name in ("module_input_name", "module_output_name"):
-        feature = fields.text(name, "sentence_embedding")
-        if feature != "sentence_embedding":
+        found = fields.text(name, feature)
+        if found != feature:
             raise UnsupportedCheckpointError(
-                f"{fields.file} of {files.source} works on {feature!r}, not on the text's vector."
+                f"{fields.file} of {files.source} works on {found!r}, not on {feature!r}."
             )
 
 

@@ -129,8 +129,19 @@ class RotaryBert(TextEncoder):
             else nn.Identity()
         )
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Encoded:
-        """Ids (B, N), mask (B, N) nonzero where real -> pooled (B, D), tokens (B, N, W), mask."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        vector_mask: Tensor | None = None,
+    ) -> Encoded:
+        """Return pooled (B, D), or a vector a token (B, N, D), tokens (B, N, W) and mask.
+
+        Args:
+            input_ids: (B, N).
+            attention_mask: (B, N), nonzero where a token is attended to.
+            vector_mask: (B, N), nonzero where a token gives a vector, without pooling.
+        """
         config = self.config
         x = self.embeddings(input_ids)  # (B, N, W)
         tokens, width = input_ids.shape[1], config.width // config.heads
@@ -143,7 +154,7 @@ class RotaryBert(TextEncoder):
             )
         for place, block in enumerate(self.blocks):
             x = block(x, near if config.is_local(place) else wide)
-        return self.encoded(self.norm(x), attention_mask)
+        return self.encoded(self.norm(x), attention_mask, vector_mask)
 
 
 def _near(mask: Tensor | None, tokens: int, window: int, like: Tensor) -> Tensor:
