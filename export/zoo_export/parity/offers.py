@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -17,9 +17,11 @@ from zoo.backends.compile import CompileBackend
 from zoo.bundle import MANIFEST, MODEL, SCOPES, TOKENIZER, Bundle, read_whole
 from zoo.errors import OptionError
 from zoo.manifest import Manifest
-from zoo.preprocess import Array, Preprocessor, preprocessor_for
+from zoo.preprocess import Array, preprocessor_for
 from zoo.runtime import run_bundle
+from zoo.runtime.graph import ArtefactBackend
 from zoo.spec import Dim, ModelSpec
+from zoo_export.parity.backend_candidate import BackendCandidate
 from zoo_export.parity.candidate import Candidate
 from zoo_export.parity.eager import TorchCandidate, arrays
 from zoo_export.parity.low_graph import LowGraph, precision_of
@@ -71,33 +73,6 @@ class CompiledCandidate:
             return arrays(self._backend.forward(batch), self._outputs)
 
 
-class _Arrays(Protocol):
-    """What the backends of bundles have beyond others."""
-
-    def arrays(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Run a batch."""
-        ...
-
-
-class BundleCandidate:
-    """A bundle on the runtime that it was made for, such as an engine's.
-
-    Args:
-        path: Its folder.
-        manifest: What it says of itself; its verdict does not matter here.
-        device: Where it runs.
-    """
-
-    def __init__(self, path: Path, manifest: Manifest, device: str) -> None:
-        encoder = run_bundle(Bundle(path=path, manifest=manifest), device=device)
-        self.preprocessor: Preprocessor | None = encoder.preprocessor
-        self._backend = cast(_Arrays, encoder.backend)
-
-    def run(self, batch: dict[str, Array]) -> dict[str, Array]:
-        """Run a batch of the graph's inputs; return the outputs by name."""
-        return self._backend.arrays(batch)
-
-
 def offer(row: ModelSpec, against: str) -> Offer:
     """Return what is held against a row.
 
@@ -145,8 +120,9 @@ def _bundle(folder: Path, device: str, label: str) -> Offer:
         homes = json.loads(scopes.read_text(encoding="utf-8")) if scopes.is_file() else None
         preprocessor = preprocessor_for(manifest.facts, tokenizer if tokenizer.is_file() else None)
         native: Candidate | None = None
-        if manifest.engine is not None:
-            native = BundleCandidate(folder, manifest, device)
+        if manifest.engine is not None:  # its verdict does not matter here
+            encoder = run_bundle(Bundle(path=folder, manifest=manifest), device=device)
+            native = BackendCandidate(cast(ArtefactBackend, encoder.backend), preprocessor)
         elif dtype == "float32" or device != "cpu":
             native = OnnxCandidate(path, scopes=homes, preprocessor=preprocessor, device=device)
         if dtype != "float32":
