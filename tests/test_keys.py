@@ -90,6 +90,25 @@ def test_a_tied_name_needs_no_key_of_its_own() -> None:
     assert make_plan([keymap], {"a": (2,)}, {"a": (2,), "b": (2,)})
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_the_networks_own_names_are_a_layout_too(prefix: str) -> None:
+    own = {prefix + name: shape for name, shape in WANTED.items()}
+
+    plan = make_plan([SPLIT_QKV], own, WANTED)
+
+    assert {a.sources: a.targets for a in plan.assignments} == {
+        (prefix + name,): (name,) for name in WANTED
+    }
+
+
+def test_a_state_dict_with_tied_names_fits_with_them_and_without() -> None:
+    keymap = KeyMap(name="tied", rules=(move("x", "a"),), ties=(("b", "a"),))
+    wanted = {"a": (2,), "b": (2,)}
+
+    assert targets(make_plan([keymap], wanted, wanted)) == {"a"}
+    assert targets(make_plan([keymap], {"a": (2,)}, wanted)) == {"a"}
+
+
 def test_the_layout_that_fits_is_chosen() -> None:
     other = KeyMap(name="other", rules=(move("x", "x"),))
 

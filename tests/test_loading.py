@@ -22,9 +22,10 @@ from zoo.errors import (
     WeightsError,
 )
 from zoo.keys import KeyMap, drop, merge, move, split
-from zoo.loading import load_module, random_module
+from zoo.loading import load_module, load_row, random_module
 from zoo.nn.live import make_live
 from zoo.spec import ModelSpec, WeightsSpec
+from zoo.testing import tiny
 from zoo.weights import open_checkpoint
 
 CPU = torch.device("cpu")
@@ -63,6 +64,21 @@ def test_a_loaded_module_is_ready_and_trainable(saved: Path) -> None:
     reread = load(toy(), saved / "model.safetensors")
     assert not torch.equal(module.get_parameter("blocks.0.bias"), state()["blocks.0.bias"])
     assert torch.equal(reread.get_parameter("blocks.0.bias"), state()["blocks.0.bias"])
+
+
+@pytest.mark.parametrize("file", ["trained.pt", "trained.safetensors"])
+@pytest.mark.parametrize("name", ["dinov2-s14", "resnet-18", "swin-t", "whisper-tiny"])
+def test_what_was_trained_is_loaded_as_it_was_saved(name: str, file: str, tmp_path: Path) -> None:
+    row = tiny(zoo.resolve(name)[0])
+    module = random_module(row, seed=1)
+    trained = module.state_dict()
+    save: Any = torch.save if file.endswith(".pt") else save_file
+    save(trained, tmp_path / file)
+
+    loaded = load_row(row, weights=tmp_path / file).module
+
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(tensor, trained[name], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("on_disk", [torch.float16, torch.bfloat16, torch.float64])

@@ -81,6 +81,8 @@ def make_plan(
 ) -> Plan:
     """Choose the layout that a file is in and say where each of its tensors goes.
 
+    The last one tried is the network's own: a state dict of `encoder.module`, after training.
+
     Args:
         keymaps: Layouts in which the family's checkpoints exist.
         header: Names and shapes in the file.
@@ -92,12 +94,19 @@ def make_plan(
     if not keymaps:
         raise KeyMapError("The family has no key map, so no file can be loaded into it.")
     fits = []
-    for keymap in keymaps:
+    for keymap in (*keymaps, _own(wanted, keymaps[0].ties)):
         fit = _fit(keymap, header, wanted)
         if not fit.problems:
             return fit.plan
         fits.append(fit)
     raise KeyMapError(_explain(min(fits, key=lambda fit: fit.problems), len(header)))
+
+
+def _own(wanted: Iterable[str], ties: tuple[tuple[str, str], ...]) -> KeyMap:
+    tied = {target for target, _ in ties}
+    rules = [move(name, name) for name in wanted if name not in tied]
+    rules += [drop(name, "equal to another tensor") for name in tied]
+    return KeyMap(name="state dict of encoder.module", rules=tuple(rules), ties=ties)
 
 
 def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> _Fit:
