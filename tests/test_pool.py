@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.reference import relative_error
-from zoo.nn.pool import last_token, masked_mean
+from zoo.nn.pool import last_token, masked_mean, unit
 
 LONG = 8192  # tokens
 
@@ -32,6 +32,17 @@ def test_the_mean_without_a_mask_is_that_of_all_tokens() -> None:
 
     torch.testing.assert_close(found, masked_mean(tokens, None))
     assert found.dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_zero_vector_stays_zero_and_a_long_one_becomes_unit(dtype: torch.dtype) -> None:
+    vectors = torch.tensor([[0.0, 0.0, 0.0], [6e4, 6e4, 0.0]], dtype=dtype)
+
+    found = unit(vectors)
+
+    assert found.dtype == dtype
+    assert not found[0].any()
+    torch.testing.assert_close(found[1].norm(), torch.ones((), dtype=dtype))
 
 
 def test_the_last_token_is_the_last_real_one() -> None:

@@ -30,5 +30,9 @@ def last_token(tokens: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """(..., D) -> (..., D) with unit L2 norm."""
-    return F.normalize(vectors, dim=-1)
+    """(..., D) -> (..., D) with unit L2 norm; a zero vector stays zero.
+
+    Vectors of 16 bits are scaled in float32: float16 has no number as small as the least norm.
+    """
+    wide = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    return F.normalize(wide, dim=-1).to(vectors.dtype)
