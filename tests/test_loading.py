@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoo
+from tests.cli_tools import save_tiny_bert
 from tests.toys import FAMILY, ToyConfig, toy
 from zoo.errors import (
     KeyMapError,
@@ -79,6 +80,16 @@ def test_what_was_trained_is_loaded_as_it_was_saved(name: str, file: str, tmp_pa
 
     for name, tensor in loaded.state_dict().items():
         torch.testing.assert_close(tensor, trained[name], rtol=0, atol=0)
+
+
+def test_a_lone_file_of_weights_leaves_the_tokenizer_where_it_was(tmp_path: Path) -> None:
+    folder = save_tiny_bert(tmp_path / "bert")
+    encoder = zoo.load(folder)
+    torch.save(encoder.module.state_dict(), tmp_path / "trained.pt")
+
+    trained = zoo.load(folder, weights=tmp_path / "trained.pt")
+
+    np.testing.assert_array_equal(trained.encode(["a", "b"]), encoder.encode(["a", "b"]))
 
 
 @pytest.mark.parametrize("on_disk", [torch.float16, torch.bfloat16, torch.float64])

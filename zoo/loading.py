@@ -22,7 +22,7 @@ from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.preprocess.terms import TermPreprocessor
 from zoo.registry import NOTEBOOK, default_registry
 from zoo.sources import RANDOM
-from zoo.spec import ModelSpec, TermPreprocess
+from zoo.spec import ModelSpec, TermPreprocess, WeightsSpec
 from zoo.weights import (
     Checkpoint,
     Fetched,
@@ -60,8 +60,9 @@ def load_row(
         OptionError: Device or dtype cannot be had.
     """
     target, kind = parse_device(device), parse_dtype(dtype)
+    own = spec.weights
     if weights is not None and str(weights) != RANDOM:
-        spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
+        spec = replace(spec, weights=local_weights(own, Path(weights)))
     fetched: Fetched | None = None
     if str(weights) == RANDOM or not spec.params:
         module = random_module(spec, seed=seed, dtype=kind).to(target)
@@ -71,10 +72,17 @@ def load_row(
         module = load_module(spec, checkpoint, dtype=kind, device=target)
     return Encoder(
         spec,
-        preprocessor=fetched_preprocessor(spec, fetched, progress=progress),
+        preprocessor=fetched_preprocessor(
+            spec, fetched, home=_tokenizer_home(own, weights), progress=progress
+        ),
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
+
+
+def _tokenizer_home(own: WeightsSpec, weights: str | Path | None) -> WeightsSpec | None:
+    """Return where the tokenizer lies if a lone file of weights has none beside it."""
+    return own if weights is not None and Path(weights).is_file() else None
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -130,8 +138,9 @@ def open_row(
     Raises:
         WeightsError: Files cannot be fetched or verified, or do not fit.
     """
+    own = spec.weights
     if weights is not None:
-        spec = replace(spec, weights=local_weights(spec.weights, Path(weights)))
+        spec = replace(spec, weights=local_weights(own, Path(weights)))
     fetched = fetch_weights(spec.weights, progress=progress)
     checkpoint = open_checkpoint(fetched.weights, fetched.parts)
     module, plan = _planned(spec, checkpoint)
@@ -140,7 +149,9 @@ def open_row(
         module=module.eval(),
         checkpoint=checkpoint,
         plan=plan,
-        preprocessor=fetched_preprocessor(spec, fetched, progress=progress),
+        preprocessor=fetched_preprocessor(
+            spec, fetched, home=_tokenizer_home(own, weights), progress=progress
+        ),
     )
 
 
