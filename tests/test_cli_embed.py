@@ -277,6 +277,20 @@ def test_a_text_in_the_place_of_a_file_is_told_so(run: Zoo, bert: Path, tmp_path
     assert "A literal text goes after --text" in ran.err
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/x", "the cat " * 100])
+def test_a_name_that_cannot_be_is_not_there(
+    run: Zoo, bert: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{name}\n")
+    out = tmp_path / "o.npy"
+    for words in (["info", name], ["embed", name, "--text", "x", "-o", out], ["verify", name],
+                  ["embed", bert, name, "-o", out], ["similarity", "hog", name, name],
+                  ["embed", "hog", tmp_path / "list.txt", "-o", out]):  # fmt: skip
+        ran = run(*words)
+        assert ran.code == 1
+        assert ran.err.startswith("Error: ")
+
+
 def test_what_is_compared_is_named_when_it_is_bad(run: Zoo) -> None:
     for model in ("hog", "clip-b16"):
         ran = run("similarity", model, samples.images()[0], "gone.jpg", "--weights", "random")

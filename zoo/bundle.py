@@ -69,7 +69,7 @@ class Bundle:
 
 def is_bundle(path: str | Path) -> bool:
     """Say whether a folder is to be read as a bundle; whether it is a sound one, opening says."""
-    return (Path(path).expanduser() / MANIFEST).is_file()
+    return os.path.isfile(os.path.join(os.path.expanduser(path), MANIFEST))  # it bears any name
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def opening_bundle(path: str | Path) -> Iterator[Bundle]:
     Raises:
         BundleError: As `open_bundle`.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     manifest = _looked_over(path)
     with ThreadPoolExecutor(1, thread_name_prefix="zoo-hash") as hasher:
         hashing = hasher.submit(_check_hashes, path, manifest)

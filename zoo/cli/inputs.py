@@ -116,10 +116,10 @@ def read_items(
 
 def _expand(name: str, modality: Modality) -> Iterator[Path]:
     """Yield the files that an argument stands for, in an order that does not change."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     suffixes = SUFFIXES[modality]
     hint = f" A literal text goes after {LITERAL}." if modality == "text" else ""
-    if os.path.isdir(path):  # unlike Path's, it bears names that cannot be, such as long texts
+    if os.path.isdir(path):  # unlike Path's, it bears names that cannot be, as a long text is one
         files: Iterable[Path] = _walk(path, suffixes)
         empty = (
             f"The folder {name!r} holds nothing that this model reads: "
@@ -206,7 +206,7 @@ def _lines(lines: Iterable[str], source: str, folder: Path, modality: Modality) 
 def _listed(cell: object, source: str, row: int, folder: Path, modality: Modality) -> Item:
     """Return the item that a line or a cell stands for; paths start at the list's folder."""
     if isinstance(cell, str) and modality != "text":
-        cell = folder / Path(cell.strip()).expanduser()
+        cell = folder / os.path.expanduser(cell.strip())
     return Item(value=cell, source=source, row=row)
 
 

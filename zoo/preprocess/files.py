@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def read_path(item: str | Path) -> tuple[bytes, str]:
             "its path or its bytes."
         )
     try:
-        return Path(text).expanduser().read_bytes(), name
+        return Path(os.path.expanduser(text)).read_bytes(), name
     except IsADirectoryError as error:
         raise InputError(
             f"{name} is a folder. Pass the files in it: sorted(Path(folder).iterdir())."
@@ -31,7 +32,7 @@ def read_path(item: str | Path) -> tuple[bytes, str]:
         raise InputError(
             f"There is no file {name}. Check the path; relative ones start at the current folder."
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {error}.") from error
 
 
