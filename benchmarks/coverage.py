@@ -41,8 +41,9 @@ def versions() -> dict[str, str]:
 def forget(rows: Sequence[ModelSpec]) -> None:
     """Take away what was found out about some rows, but for the numbers of their networks."""
     stored = read_results(CARDS)
-    kept = {row.name: RowResults(measured=stored[row.name].measured)
-            for row in rows if row.name in stored}  # fmt: skip
+    own = {row.name: stored[row.name] for row in rows if row.name in stored}
+    kept = {name: RowResults(measured=found.measured, latency=found.latency)
+            for name, found in own.items()}  # fmt: skip
     write_results(CARDS, {**stored, **kept})
 
 

@@ -11,7 +11,7 @@ import pytest
 import timm
 import torch
 import transformers
-from timm.models.convnext import ConvNeXt
+from timm.models.convnext import ConvNeXt, checkpoint_filter_fn
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
@@ -150,6 +150,16 @@ def test_a_file_of_the_authors_gives_the_same_numbers(tmp_path: Path) -> None:
     assert_same(encoder({"pixels": pixels}), *timms_outputs(reference, pixels))
 
 
+def test_timm_reads_these_names_of_the_authors() -> None:
+    reference = live_timm(tiny_convnext())
+    state = reference.state_dict()
+
+    read = checkpoint_filter_fn(in_the_authors_names(reference), reference)
+
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
+
+
 @torch.no_grad()
 def test_a_classifier_of_timm_loads_without_its_head(tmp_path: Path) -> None:
     row = tiny_convnext()
@@ -219,6 +229,16 @@ def test_transformers_tensors_at_full_size_are_covered_both_ways(row: ModelSpec)
     state = revert_weight_conversion(reference, dict(reference.state_dict()))
 
     assert_covers(row, shapes(state), "transformers")
+
+
+@every_row
+def test_the_authors_tensors_at_full_size_are_covered_both_ways(row: ModelSpec) -> None:
+    with torch.device("meta"):
+        reference = timm.create_model(str(row.weights.repo).removeprefix("timm/"))
+
+    plan = assert_covers(row, shapes(in_the_authors_names(reference)), "authors")
+
+    assert dropped(plan) == {"norms.3.weight", "norms.3.bias"}
 
 
 @every_row

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.keys import KeyMap, Rule, drop, move
-from zoo.spec import BATCH, Dim, Family, ImagePreprocess, ModelSpec, Paper, TensorSpec, WeightsSpec
+from zoo.spec import BATCH, Dim, Family, ImagePreprocess, ModelSpec, TensorSpec, WeightsSpec
 from zoo_vision.convnext_config import ConvNeXtConfig
 from zoo_vision.families.dinov3 import DINOV3
 
@@ -95,7 +95,6 @@ CONVNEXT = Family(
     modality="image",
     keymaps=KEYMAPS,
 )
-ARCHITECTURE: Paper = CONVNEXT.paper
 DISTILLED = replace(
     DINOV3,
     name="dinov3-convnext",
@@ -129,7 +128,7 @@ def _row(name: str, repo: str, config: ConvNeXtConfig, params: int) -> ModelSpec
         inputs=pixels(config),
         outputs=("pooled", "tokens", "pyramid"),
         params=params,
-        papers=(ARCHITECTURE,),
+        papers=(CONVNEXT.paper,),
         note=NOTE,
         source=SOURCE,
     )
