@@ -627,6 +627,29 @@ def test_zeros_that_a_power_cut_left_are_dropped(tmp_path: Path) -> None:
         assert 2 not in second.done
 
 
+def test_an_unfinished_run_that_is_broken_can_be_begun_anew(
+    run: Zoo, bert: Path, unfinished: Path
+) -> None:
+    part = unfinished.with_name("out.parquet.part")
+    (part / "state.json").write_text("{")
+    ran = run("embed", bert, "-", "-o", unfinished, stdin=lines(5))
+    assert ran.code == 1
+    assert "state.json is broken" in ran.err
+
+    ran = run("embed", bert, "-", "-o", unfinished, "--restart", stdin=lines(5))
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "vectors.f32"])
+def test_an_unfinished_run_that_lost_a_file_begins_anew(
+    run: Zoo, bert: Path, unfinished: Path, name: str
+) -> None:
+    (unfinished.with_name("out.parquet.part") / name).unlink()
+    ran = run("embed", bert, "-", "-o", unfinished, stdin=lines(5))
+    assert ran.code == 0, ran.err
+    assert pq.read_table(unfinished).num_rows == 5
+
+
 def test_a_half_written_line_of_a_skipped_item_is_dropped(tmp_path: Path) -> None:
     first = journal.Journal(tmp_path, asked={}, width=2)
     first.append([({"index": 0}, np.ones(2)), ({"index": 1, "error": "bad"}, None)])

@@ -92,7 +92,7 @@ class Journal:
     def _begin(self, asked: Record) -> None:
         """Go on where the last run stopped, or start."""
         if self._state.exists():
-            before = json.loads(self._state.read_text(encoding="utf-8"))
+            before = self._asked_before()
             changed = "; ".join(
                 f"{key}: {before.get(key)!r} is now {asked.get(key)!r}"
                 for key in sorted({*before, *asked})
@@ -107,11 +107,25 @@ class Journal:
             for path in (self._rows, self._vectors):
                 path.write_bytes(b"")
             write_whole(self._state, json.dumps(asked).encode())
+        self._rows.touch()
+        self._vectors.touch()
         self.items, self.count, self.done, end = self._survey()
         with self._rows.open("r+b") as file:
             file.truncate(end)
         with self._vectors.open("r+b") as file:
             file.truncate(self.count * self.width * BYTES)
+
+    def _asked_before(self) -> Record:
+        try:
+            asked = json.loads(self._state.read_bytes())
+        except ValueError:
+            asked = None
+        if not isinstance(asked, dict):
+            raise OptionError(
+                f"{self._state} is broken, so that what {self.folder} holds is not known. Add "
+                "--restart to begin anew."
+            )
+        return asked
 
     def _survey(self) -> tuple[int, int, Done, int]:
         """Return items and vectors that are complete, which, and where their lines end, bytes."""
@@ -124,7 +138,7 @@ class Journal:
                     record = json.loads(line)
                 except ValueError:  # a power cut may leave zeros
                     break
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") or not isinstance(record, dict):
                     break
                 has_vector = "error" not in record
                 if vectors + has_vector > whole:
