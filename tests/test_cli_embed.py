@@ -416,6 +416,12 @@ def test_a_joint_space_names_its_towers(run: Zoo, tmp_path: Path) -> None:
     assert "clip-b16-text" in ran.err
 
 
+def test_a_model_of_one_vector_a_token_is_refused(run: Zoo, tmp_path: Path) -> None:
+    ran = run("embed", "colbertv2", "--text", "a cat", "-o", tmp_path / "o.npy")
+    assert ran.code == 1
+    assert "colbertv2 gives one vector a token" in ran.err
+
+
 # Options
 
 

@@ -112,6 +112,11 @@ def command(
         raise OptionError(f"{out} is there already. Add --overwrite to replace it.")
     writers.check(out)
     spec = spec_of(name)
+    if "pooled" not in spec.outputs:
+        raise OptionError(
+            f"{spec.name} gives one vector a token, and a file holds one an item. Choose another "
+            "model, or call `encode` in Python, which gives an array an item."
+        )
     items = read_items(inputs, modality=spec.modality, texts=texts, column=column)
     first = next(items, None)  # wrong inputs show before the model is loaded
     encoder = open_model(name, device=device, dtype=dtype, weights=weights, runtime=runtime)
