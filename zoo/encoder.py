@@ -5,13 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast, get_args
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from zoo import pipeline, similarity
 from zoo.backends import Backend
+from zoo.blocks import block_outputs
 from zoo.encoded import Encoded
 from zoo.errors import InputError, OptionError, SkippedItemsWarning
 from zoo.items import is_single
+from zoo.options import check_options
 from zoo.outputs import joined, results_of
 from zoo.pipeline import OnError
 from zoo.preprocess import Array, Ask, Batch, Preprocessor
@@ -108,27 +110,7 @@ class Encoder:
         Returns:
             One tensor an index: (B, P + N, W) for a transformer, (B, C, H, W) for a CNN's stage.
         """
-        blocks = list(cast("Iterable[nn.Module]", getattr(self.module, "blocks", ())))
-        if not blocks:
-            raise OptionError(f"{self.spec.name} has no blocks to look into.")
-        for index in indices:
-            if not -len(blocks) <= index < len(blocks):
-                raise OptionError(
-                    f"{self.spec.name} has {len(blocks)} blocks; there is no {index}."
-                )
-        taken: dict[int, Tensor] = {}
-        handles = [
-            blocks[index].register_forward_hook(
-                lambda _module, _inputs, output, key=index: taken.__setitem__(key, output)
-            )
-            for index in set(indices)
-        ]
-        try:
-            self(batch)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return [taken[index] for index in indices]
+        return block_outputs(self.module, self.spec.name, indices, lambda: self(batch))
 
     def preprocess(
         self,
@@ -298,7 +280,7 @@ class Encoder:
         what that run would have given.
         """
         output = output or self.spec.outputs[0]
-        self._check(output, dims, batch_size, on_error)
+        check_options(self.spec, output=output, dims=dims, batch_size=batch_size, on_error=on_error)
         norm = self.spec.normalize if normalize is None else normalize
         devices = [device] if isinstance(device, str) else device
         backends = [self.backend] if devices is None else self.backend.replicas(devices)
@@ -360,23 +342,3 @@ class Encoder:
         if self.spec.pooling == "none":
             return similarity.maxsim(one, other)
         return similarity.cosine(one, other)
-
-    def _check(
-        self, output: OutputName, dims: int | None, batch_size: int | None, on_error: OnError
-    ) -> None:
-        if output not in self.spec.outputs:
-            raise OptionError(
-                f"{self.spec.name} gives {', '.join(self.spec.outputs)}; not {output!r}."
-            )
-        if dims is not None and dims not in self.spec.matryoshka:
-            allowed = ", ".join(map(str, self.spec.matryoshka))
-            raise OptionError(
-                f"{self.spec.name} can be cut to {allowed}; not to {dims}."
-                if allowed
-                else f"{self.spec.name} was not trained to be cut: dims={dims} would lose what "
-                "it knows. Leave dims out, or choose a Matryoshka model."
-            )
-        if batch_size is not None and (not hasattr(batch_size, "__index__") or batch_size < 1):
-            raise OptionError(f"batch_size={batch_size!r} is no whole number of 1 or more.")
-        if on_error not in get_args(OnError):
-            raise OptionError(f"on_error={on_error!r} is none of {', '.join(get_args(OnError))}.")
