@@ -15,13 +15,13 @@ from transformers import (
     HubertConfig,
     HubertForCTC,
     HubertModel,
+    Wav2Vec2Config as TheirWav2Vec2Config,
     Wav2Vec2ForPreTraining,
     Wav2Vec2Model,
+    WhisperConfig as TheirWhisperConfig,
     WhisperForConditionalGeneration,
     WhisperModel,
 )
-from transformers import Wav2Vec2Config as TheirWav2Vec2Config
-from transformers import WhisperConfig as TheirWhisperConfig
 
 from tests.reference import make_live
 from zoo.loading import load_module

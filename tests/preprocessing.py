@@ -25,8 +25,7 @@ from transformers import VJEPA2VideoProcessor
 from tests import test_deberta, test_fitted, test_static, test_video
 from tests.clip_reference import save_tokenizer
 from tests.shown import PREPROCESSING, run
-from tests.siglip_reference import TEXTS as SIGLIP_TEXTS
-from tests.siglip_reference import save_spiece
+from tests.siglip_reference import TEXTS as SIGLIP_TEXTS, save_spiece
 from tests.test_audio_preprocess import (
     RATE,
     SOUNDS,

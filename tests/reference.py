@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.close import FLOAT32 as FLOAT32
-from zoo.testing.close import FLOAT64 as FLOAT64
-from zoo.testing.close import relative_error as relative_error
-from zoo.testing.close import tolerance as tolerance
+from zoo.testing.close import (
+    FLOAT32 as FLOAT32,
+    FLOAT64 as FLOAT64,
+    relative_error as relative_error,
+    tolerance as tolerance,
+)
 
 
 def make_live(module: nn.Module, seed: int = 0) -> nn.Module:

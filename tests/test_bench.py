@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.bundle_tools import BundleOf, change_manifest
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, change_manifest, minilm as minilm
 from tests.cli_tools import Zoo
 from tests.test_packaging import without
 from tests.tiny_rows import tiny_row

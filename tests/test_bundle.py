@@ -16,9 +16,13 @@ from typing import Any
 import onnx
 import pytest
 
-from tests.bundle_tools import BundleOf, change_manifest, rehash
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,
+    change_manifest,
+    minilm as minilm,
+    rehash,
+)
 from zoo.bundle import (
     GOLDEN,
     MANIFEST,

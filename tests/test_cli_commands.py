@@ -19,8 +19,7 @@ from click.shell_completion import ShellComplete
 
 import zoo
 from tests import clip_reference
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import bundle_of as bundle_of, minilm as minilm
 from tests.cli_tools import Zoo, save_tiny_bert
 from zoo import samples
 from zoo.cli import cli

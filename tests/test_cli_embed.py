@@ -22,8 +22,7 @@ import pytest
 from safetensors import safe_open
 
 import zoo
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import bundle_of as bundle_of, minilm as minilm
 from tests.cli_tools import WORDS, Zoo, save_tiny_bert
 from zoo import samples
 from zoo.cli import journal

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import open_clip
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.clip_reference import END, START, WORDS, save_tokenizer
 from zoo.preprocess.text import TextPreprocessor

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import change_manifest
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import bundle_of as bundle_of, change_manifest, minilm as minilm
 from tests.cli_tools import Zoo
 from zoo.doctor.checks import (
     Finding,

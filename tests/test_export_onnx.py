@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, items_of
 from tests.reference import FLOAT32, images, relative_error
 from tests.tiny_rows import distinct_rows, tiny_row
 from zoo.backends.eager import EagerBackend

@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of
 from zoo.bundle import MODEL
 from zoo_export.onnx import quiet
 from zoo_export.optimise import optimise

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.gpu_tools import GPU_FLOAT32, need
-from tests.gpu_tools import cuda as cuda
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, items_of
+from tests.gpu_tools import GPU_FLOAT32, cuda as cuda, need
 from tests.reference import relative_error
 from tests.tiny_rows import tiny_row
 from zoo.bundle import open_bundle

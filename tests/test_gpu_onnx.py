@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.gpu_tools import GPU_FLOAT32
-from tests.gpu_tools import cuda as cuda
-from tests.gpu_tools import onnx_cuda as onnx_cuda
-from tests.gpu_tools import onnx_tensorrt as onnx_tensorrt
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, items_of
+from tests.gpu_tools import (
+    GPU_FLOAT32,
+    cuda as cuda,
+    onnx_cuda as onnx_cuda,
+    onnx_tensorrt as onnx_tensorrt,
+)
 from tests.reference import relative_error
 from tests.tiny_rows import tiny_row
 from zoo.runtime.onnx import OnnxBackend

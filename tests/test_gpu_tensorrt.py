@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.gpu_tools import GPU_FLOAT32, need
-from tests.gpu_tools import cuda as cuda
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, items_of
+from tests.gpu_tools import GPU_FLOAT32, cuda as cuda, need
 from tests.reference import relative_error
 from tests.test_gpu_engines import PACKAGES
 from tests.tiny_rows import tiny_row

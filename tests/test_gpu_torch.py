@@ -8,8 +8,7 @@ import torch
 
 import zoo
 from tests.bundle_tools import items_of
-from tests.gpu_tools import GPU_FLOAT32
-from tests.gpu_tools import cuda as cuda
+from tests.gpu_tools import GPU_FLOAT32, cuda as cuda
 from tests.reference import relative_error
 from tests.tiny_rows import tiny_row
 from zoo.bench import Plan, measure

@@ -15,8 +15,7 @@ import torch
 from onnxruntime import OrtValue
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, items_of
 from tests.tiny_rows import tiny_row
 from zoo.bundle import MODEL, open_bundle
 from zoo.encoder import Encoder

@@ -12,9 +12,11 @@ import onnx
 import pytest
 
 import zoo
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of  # a fixture
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,  # a fixture
+    minilm as minilm,
+)
 from tests.cli_tools import Zoo
 from tests.mutations.bench import reference
 from tests.test_parity_onnx import lost_bias

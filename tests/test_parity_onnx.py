@@ -12,8 +12,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of  # a fixture
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,  # a fixture
+)
 from tests.tiny_rows import tiny_row
 from zoo.errors import OptionError
 from zoo.loading import random_module

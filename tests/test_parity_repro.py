@@ -11,8 +11,10 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of  # a fixture
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,  # a fixture
+)
 from tests.test_parity_onnx import IMAGE, TEXT, Change, frozen_batch, lost_bias, tanh_gelu
 from tests.tiny_rows import tiny_row
 from zoo.loading import random_module

@@ -12,8 +12,11 @@ import torch
 from onnx import TensorProto, helper
 
 import zoo
-from tests.bundle_tools import BundleOf, items_of
-from tests.bundle_tools import bundle_of as bundle_of  # a fixture
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,  # a fixture
+    items_of,
+)
 from tests.cli_tools import Zoo
 from tests.tiny_rows import tiny_row
 from zoo.bundle import MODEL, open_bundle

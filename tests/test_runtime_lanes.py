@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of
 from zoo.runtime import lanes, onnx
 from zoo.runtime.lanes import Lane
 from zoo.runtime.onnx import OnnxBackend

@@ -14,9 +14,14 @@ import pytest
 import torch
 
 import zoo
-from tests.bundle_tools import BundleOf, change_manifest, items_of, rehash
-from tests.bundle_tools import bundle_of as bundle_of
-from tests.bundle_tools import minilm as minilm
+from tests.bundle_tools import (
+    BundleOf,
+    bundle_of as bundle_of,
+    change_manifest,
+    items_of,
+    minilm as minilm,
+    rehash,
+)
 from tests.cli_tools import Zoo, save_tiny_bert
 from tests.reference import FLOAT32, relative_error
 from tests.test_packaging import without

@@ -14,8 +14,7 @@ import pytest
 import soundfile
 import soxr
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from zoo import samples

@@ -14,8 +14,7 @@ import pytest
 import torch
 from gensim.models import FastText, KeyedVectors
 from gensim.models.fasttext import save_facebook_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.full_size import assert_covers
 from tests.reference import FLOAT64, relative_error

@@ -44,8 +44,7 @@ from zoo.spec import ImagePreprocess, ModelSpec
 from zoo_export.binding import profile_for
 from zoo_export.build import build_bundle
 from zoo_export.outputs import named_outputs
-from zoo_vision.families.swin import ROWS
-from zoo_vision.families.swin import pixels as swin_pixels
+from zoo_vision.families.swin import ROWS, pixels as swin_pixels
 from zoo_vision.nets import swin
 from zoo_vision.swin_checkpoint import TIMM
 

@@ -12,8 +12,7 @@ import pytest
 import zoo
 from tests import acme_target
 from tests.acme_target import FILE, RUNTIME, TARGET, AcmeRuntime
-from tests.bundle_tools import BundleOf, change_manifest, items_of, rehash
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of, change_manifest, items_of, rehash
 from tests.cli_tools import Zoo
 from tests.tiny_rows import tiny_row
 from zoo import registry

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of
 from tests.test_tensorrt_rtx import copied
 from zoo.bundle import read_manifest
 from zoo.errors import ExportError, OptionError
@@ -21,8 +20,7 @@ from zoo.manifest import Engine
 from zoo.runtime.engines import ENGINE, Gpu, engine_facts
 from zoo.runtime.trt_module import vendor_of
 from zoo.targets import TENSORRT, TENSORRT_RTX, EngineOptions
-from zoo_export.tensorrt import build as builder
-from zoo_export.tensorrt import devices
+from zoo_export.tensorrt import build as builder, devices
 from zoo_export.tensorrt.build import build_engine
 from zoo_export.tensorrt.network import Layer
 from zoo_export.tensorrt.report import compiled_layers, layer_report

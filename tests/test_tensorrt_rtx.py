@@ -17,8 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
 import zoo
-from tests.bundle_tools import BundleOf
-from tests.bundle_tools import bundle_of as bundle_of
+from tests.bundle_tools import BundleOf, bundle_of as bundle_of
 from tests.cli_tools import Zoo
 from tests.test_export_onnx import most
 from tests.test_packaging import without

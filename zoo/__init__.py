@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.api import info, load, maxsim, register, resolve
-from zoo.api import list_models as list
-from zoo.api import open_encoder as open
+from zoo.api import info, list_models as list, load, maxsim, open_encoder as open, register, resolve
 from zoo.errors import (
     AmbiguousNameError,
     BundleError,

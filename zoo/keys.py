@@ -14,9 +14,6 @@ from functools import cache
 from math import prod
 
 from zoo.errors import KeyMapError
-
-# Handed on; sorted, each name would be a statement of its own.
-# isort: off
 from zoo.rules import (
     KeyMap as KeyMap,
     Rule as Rule,
@@ -26,7 +23,6 @@ from zoo.rules import (
     move as move,
     split as split,
 )
-# isort: on
 
 # Wrappers that training scripts leave in front of every key, whatever the architecture.
 WRAPPERS = ("module.", "model.", "_orig_mod.")

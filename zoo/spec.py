@@ -14,10 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from zoo.errors import OptionError
 from zoo.frozen import freeze
-from zoo.rules import KeyMap
-
-# Handed on; sorted, each name would be a statement of its own.
-# isort: off
 from zoo.papers import Paper as Paper
 from zoo.recipes import (
     COMPANIONS as COMPANIONS,
@@ -31,6 +27,7 @@ from zoo.recipes import (
     VideoPreprocess as VideoPreprocess,
     WordPreprocess as WordPreprocess,
 )
+from zoo.rules import KeyMap
 from zoo.sources import NO_WEIGHTS as NO_WEIGHTS, WeightsSpec as WeightsSpec
 from zoo.tensors import (
     BATCH as BATCH,
@@ -39,7 +36,6 @@ from zoo.tensors import (
     Padding as Padding,
     TensorSpec as TensorSpec,
 )
-# isort: on
 
 if TYPE_CHECKING:
     from torch import nn

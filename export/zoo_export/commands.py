@@ -10,8 +10,7 @@ import click
 import zoo
 from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
-from zoo.cli.output import echo_json
-from zoo.cli.output import size as in_bytes
+from zoo.cli.output import echo_json, size as in_bytes
 from zoo.manifest import Precision
 from zoo.records import to_plain
 from zoo.targets import ONNX, EngineOptions, target_of

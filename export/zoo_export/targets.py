@@ -14,8 +14,7 @@ from zoo.bundle import Bundle
 from zoo.manifest import Engine, Manifest, Precision
 from zoo.runtime.graph import ArtefactBackend
 from zoo.runtime.onnx import onnx_backend
-from zoo.runtime.tensorrt import RUNTIME as TENSORRT_RUNTIME
-from zoo.runtime.tensorrt import here
+from zoo.runtime.tensorrt import RUNTIME as TENSORRT_RUNTIME, here
 from zoo.spec import ModelSpec
 from zoo.targets import ONNX, TENSORRT, TENSORRT_RTX, EngineOptions, Runtime
 from zoo_export.tensorrt.build import build_engine

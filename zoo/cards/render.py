@@ -21,8 +21,7 @@ def markdown(card: ModelCard) -> str:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    from huggingface_hub import ModelCard as HubCard
-    from huggingface_hub import ModelCardData
+    from huggingface_hub import ModelCard as HubCard, ModelCardData
 
     body = _environment().get_template("card.md.jinja").render(
         card=card,

@@ -15,8 +15,7 @@ from zoo.preprocess import Array
 from zoo.runtime.binding import is_tensor, run_bound
 from zoo.runtime.graph import GraphBackend
 from zoo.runtime.lanes import lanes_beside
-from zoo.runtime.session import open_session as open_session
-from zoo.runtime.session import parse_place
+from zoo.runtime.session import open_session as open_session, parse_place
 from zoo.runtime.tensorrt_provider import provider_options
 from zoo.spec import Dim, EncoderSpec
 from zoo.weights.cache import cache_root, disk_errors
