@@ -22,11 +22,11 @@ from tests import clip_reference
 from tests.bundle_tools import bundle_of as bundle_of, minilm as minilm
 from tests.cli_tools import Zoo, save_tiny_bert
 from zoo import samples
-from zoo.cli import cli
+from zoo.cli import cli, info
 from zoo.describe import row_to_dict
 from zoo.joint import JointEncoder
 from zoo.keys import KeyMap
-from zoo.spec import ModelSpec
+from zoo.spec import Dim, ModelSpec, TensorSpec
 
 COMMANDS = sorted(cli.list_commands(click.Context(cli)))
 
@@ -139,11 +139,28 @@ def test_info_prints_what_loading_will_use(run: Zoo) -> None:
         ("wav2vec2-base", "sounds resampled to 16000 Hz, of 300 s at most, scaled to mean 0"),
         ("e5-base-v2", "texts cut at 512 tokens, special ones included"),
         ("e5-base-v2", "role document: 'passage: '"),
+        ("e5-base-v2", "input input_ids int64 (batch 1..4096, length"),
+        ("colbertv2", "role query: marked [unused0], cut at 32 tokens, filled up with [MASK]"),
         ("glove-6b-300", "texts cut at 10,000 known words"),
     ],
 )
 def test_info_says_how_items_are_prepared(run: Zoo, name: str, line: str) -> None:
     assert line in " ".join(run("info", name).out.split())
+
+
+def test_info_of_a_folder_has_no_revision(run: Zoo, tmp_path: Path) -> None:
+    ran = run("info", save_tiny_bert(tmp_path / "bert"))
+
+    assert str(tmp_path) in ran.out
+    assert "revision" not in ran.out
+
+
+def test_an_axis_of_one_size_is_no_range() -> None:
+    batch = Dim(name="batch", min=4, typical=4, max=4)
+
+    shown = info._input(TensorSpec(name="image", dtype="float32", shape=(batch, 3)))
+
+    assert shown == "image float32 (batch 4, 3)"
 
 
 @pytest.mark.parametrize("row", zoo.list(), ids=lambda row: row.name)

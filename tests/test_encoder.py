@@ -78,6 +78,18 @@ def test_dims_cuts_and_normalises_again(as_tensor: bool) -> None:
     np.testing.assert_allclose(cut, full / np.linalg.norm(full, axis=1, keepdims=True), atol=1e-6)
 
 
+def test_a_zero_vector_stays_zero_when_it_is_cut_in_float16() -> None:
+    model = encoder(ToyConfig(normalize=True), matryoshka=(2, 4))
+    model.module.half()
+    with torch.no_grad():
+        for parameter in model.module.parameters():
+            parameter.zero_()
+
+    cut = model.encode(TEXTS, dims=2, convert_to_tensor=True)
+
+    assert torch.equal(cut, torch.zeros(len(TEXTS), 2, dtype=torch.float16))
+
+
 def test_dims_is_refused_by_a_model_that_was_not_trained_so() -> None:
     with pytest.raises(OptionError, match="not trained to be cut"):
         encoder().encode(TEXTS, dims=2)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from zoo import similarity
 from zoo.backends import Backend
 from zoo.encoded import Encoded
 from zoo.errors import MissingExtraError, OptionError
@@ -44,7 +45,7 @@ def results_of(
         if dims is not None:
             pooled = pooled[:, :dims]
             if normalize:
-                pooled = pooled / (pooled**2).sum(-1, keepdims=True).clip(1e-24) ** 0.5
+                pooled = _unit(pooled)
         return cast("Sequence[Any]", pooled)
     if output == "sparse":
         assert encoded.pooled is not None, "a row that lists sparse vectors has pooled ones"
@@ -81,6 +82,15 @@ def joined(results: list[Any], output: OutputName, *, width: int, as_tensor: boo
         torch = _torch()
         return torch.stack(results) if results else torch.empty(0, width)
     return np.stack(results) if results else np.empty((0, width), dtype=np.float32)
+
+
+def _unit(vectors: Any) -> Any:  # noqa: ANN401  arrays or tensors
+    """(B, D) -> (B, D) with unit L2 norm."""
+    if isinstance(vectors, np.ndarray):
+        return similarity.normalize(vectors)
+    from zoo.nn.pool import unit
+
+    return unit(vectors)
 
 
 def _scipy_sparse() -> Any:  # noqa: ANN401  a module without types

@@ -19,6 +19,7 @@ from zoo.spec import (
     Dim,
     ModelSpec,
     Preprocess,
+    Role,
     Space,
     TensorSpec,
     TextPreprocess,
@@ -117,11 +118,13 @@ def _vector(row: ModelSpec) -> str:
 
 
 def _input(spec: TensorSpec) -> str:
-    shape = ", ".join(
-        f"{size.name} {size.min}..{size.max}" if isinstance(size, Dim) else str(size)
-        for size in spec.shape
-    )
-    return f"{spec.name} {spec.dtype} ({shape})"
+    return f"{spec.name} {spec.dtype} ({', '.join(map(_axis, spec.shape))})"
+
+
+def _axis(size: int | Dim) -> str:
+    if not isinstance(size, Dim):
+        return str(size)
+    return f"{size.name} {size.min}" + (f"..{size.max}" if size.max > size.min else "")
 
 
 def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
@@ -133,7 +136,17 @@ def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:
             yield "prompt", f"{name}: {prompt!r}"
         for name, role in recipe.roles.items():
             default = " (default)" if name == recipe.default_role else ""
-            yield "role", f"{name}{default}: {role.prompt!r}"
+            yield "role", f"{name}{default}: {_role(role)}"
+
+
+def _role(role: Role) -> str:
+    said = {
+        repr(role.prompt): role.prompt,
+        f"marked {role.marker}": role.marker,
+        f"cut at {role.max_length} tokens": role.max_length,
+        f"filled up with {role.fill}": role.fill,
+    }
+    return ", ".join(text for text, there in said.items() if there) or "no prompt"
 
 
 def _weights(weights: WeightsSpec) -> Iterator[tuple[str, str]]:
@@ -141,7 +154,8 @@ def _weights(weights: WeightsSpec) -> Iterator[tuple[str, str]]:
         yield "weights", f"none: {weights.reason}"
         return
     yield "weights", f"{weights.source}/{weights.subfolder}".rstrip("/")
-    yield "revision", weights.revision or "main, locked at the first load"
+    unlocked = "main, locked at the first load" if weights.repo else ""
+    yield "revision", weights.revision or unlocked
     yield "files", " or ".join(weights.files)
     yield "layout", weights.layout
     for file, digest in weights.sha256.items():
