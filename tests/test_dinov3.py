@@ -23,7 +23,7 @@ from tests.reference import FLOAT64, make_live, relative_error
 from tests.swin_reference import save
 from tests.vit_reference import assert_same, blocks_of, load, noise, record
 from zoo.encoder import Encoder
-from zoo.errors import UnsupportedCheckpointError
+from zoo.errors import KeyMapError, UnsupportedCheckpointError
 from zoo.registry import default_registry
 from zoo.spec import ImagePreprocess, ModelSpec
 from zoo_vision.families.dinov3 import ROWS
@@ -210,6 +210,19 @@ def test_a_file_of_the_authors_gives_timms_numbers(
         pooled=reference.forward_head(sequence, pre_logits=True),
         blocks=blocks,
     )
+
+
+@both_kinds
+def test_a_file_of_the_authors_with_biases_is_not_loaded_without_them(
+    name: str, tmp_path: Path
+) -> None:
+    row = small_row(name)
+    state = in_metas_names(dict(timm_model(config_of(row)).state_dict()), config_of(row))
+    state["blocks.1.attn.qkv.bias"][0] = 1e-4
+    torch.save(state, tmp_path / "dinov3_finetuned.pth")
+
+    with pytest.raises(KeyMapError, match=r"'blocks\.1\.attn\.qkv\.bias' .* not all zeros"):
+        load(row, tmp_path / "dinov3_finetuned.pth", torch.float32)
 
 
 @both_kinds

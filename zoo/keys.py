@@ -19,6 +19,7 @@ from zoo.rules import (
     Rule as Rule,
     Shape as Shape,
     drop as drop,
+    drop_zeros as drop_zeros,
     merge as merge,
     move as move,
     split as split,
@@ -48,11 +49,19 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What loading does with a file: which layout it is in, what goes where, what stays behind."""
+    """What loading does with a file: which layout it is in, what goes where, what stays behind.
+
+    Attributes:
+        keymap: The layout.
+        assignments: What goes where.
+        dropped: What stays behind, each with the reason.
+        zeros: What of it has to be all zeros, each with the reason.
+    """
 
     keymap: KeyMap
     assignments: tuple[Assignment, ...]
     dropped: tuple[tuple[str, str], ...]
+    zeros: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +117,15 @@ def _own(wanted: Iterable[str], ties: tuple[tuple[str, str], ...]) -> KeyMap:
 def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> _Fit:
     names = _strip(keymap, header)
     groups: dict[tuple[int, tuple[str, ...]], dict[int, str]] = {}
-    dropped, unknown = [], []
+    dropped, zeros, unknown = [], [], []
     for name, original in names.items():
         found = _lookup(keymap, name)
         if found is None:
             unknown.append(original)
         elif not keymap.rules[found[0]].targets:
-            dropped.append((original, keymap.rules[found[0]].why))
+            rule = keymap.rules[found[0]]
+            dropped.append((original, rule.why))
+            zeros += [(original, rule.why)] * rule.zeros
         else:
             index, position, values = found
             groups.setdefault((index, values), {})[position] = original
@@ -138,7 +149,12 @@ def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape
 
     tied = {target for target, original in keymap.ties if original in produced}
     return _Fit(
-        plan=Plan(keymap=keymap, assignments=tuple(assignments), dropped=tuple(dropped)),
+        plan=Plan(
+            keymap=keymap,
+            assignments=tuple(assignments),
+            dropped=tuple(dropped),
+            zeros=tuple(zeros),
+        ),
         unknown=tuple(unknown),
         incomplete=tuple(incomplete),
         missing=tuple(name for name in wanted if name not in produced and name not in tied),

@@ -213,11 +213,22 @@ def load_module(
 
 
 def _planned(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[nn.Module, Plan]:
-    """Return the row's network on the meta device, and where its tensors come from."""
+    """Return the row's network on the meta device, and where its tensors come from.
+
+    Raises:
+        KeyMapError: The file does not cover it exactly, or would lose numbers that matter.
+    """
     with on_meta():
         module = build(spec)
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    return module, make_plan(spec.family.keymaps, checkpoint.header, wanted)
+    plan = make_plan(spec.family.keymaps, checkpoint.header, wanted)
+    for name, why in plan.zeros:
+        if checkpoint.tensor(name).any():
+            raise KeyMapError(
+                f"{name!r} in the file is not all zeros, so the network of {spec.name}, which has "
+                f"no place for it, would give other vectors. Left out are {why}."
+            )
+    return module, plan
 
 
 def _load_opaque(

@@ -25,6 +25,7 @@ class Rule:
         shape: New shape, with one -1 allowed.
         lead: Axes of size one put in front.
         why: Reason of a drop.
+        zeros: Refuse the tensor unless it is all zeros.
     """
 
     sources: tuple[str, ...]
@@ -35,6 +36,7 @@ class Rule:
     shape: Shape | None = None
     lead: int = 0
     why: str = ""
+    zeros: bool = False
 
 
 def move(
@@ -70,6 +72,11 @@ def split(source: str, targets: Sequence[str], *, axis: int = 0) -> Rule:
 def drop(source: str, why: str) -> Rule:
     """Leave a tensor out: a head, a buffer, another tower."""
     return Rule(sources=(source,), targets=(), why=why)
+
+
+def drop_zeros(source: str, why: str) -> Rule:
+    """Leave a tensor out that is all zeros, and refuse a file in which it is not."""
+    return Rule(sources=(source,), targets=(), why=why, zeros=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

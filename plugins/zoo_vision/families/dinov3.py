@@ -5,7 +5,7 @@ Simeoni et al., arXiv 2508.10104. Numbers: timm's eva.py (version 1.0.31).
 
 from __future__ import annotations
 
-from zoo.keys import KeyMap, drop, merge, move
+from zoo.keys import KeyMap, drop, drop_zeros, merge, move
 from zoo.spec import Family, ImagePreprocess, ModelSpec, WeightsSpec
 from zoo_vision.families.vit_layouts import fused_layout, pixels
 from zoo_vision.vit_config import ViTConfig
@@ -71,7 +71,11 @@ def _authors() -> KeyMap:
             move("storage_tokens", "registers"),
             drop("mask_token", MASK),
             drop("rope_embed.periods", "computed from the base; in the file they are rounded"),
-            drop(biases, "zero in the published files; others have to be saved by transformers"),
+            drop_zeros(
+                biases,
+                "biases that are zero, as in the published files; a folder that transformers, or "
+                "timm under a name in _qkvb, saved of this network loads with them",
+            ),
             drop(f"{biases}_mask", "takes away the biases of keys"),
             merge(
                 ["blocks.{i}.mlp.w1.{wb}", "blocks.{i}.mlp.w2.{wb}"],
