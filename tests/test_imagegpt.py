@@ -112,6 +112,17 @@ def their_tokens(model: ImageGPTModel, ids: Tensor, depth: int) -> Tensor:
     return tokens
 
 
+def test_a_trained_network_is_read_from_beside_the_file_of_its_colours(tmp_path: Path) -> None:
+    live_igpt(tmp_path)
+    module = load(igpt(), tmp_path).module
+    torch.save(module.state_dict(), tmp_path / "trained.pt")
+
+    trained = load(igpt(), tmp_path / "trained.pt").module
+
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(tensor, module.state_dict()[name]), name
+
+
 # Values
 
 

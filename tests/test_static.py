@@ -504,6 +504,32 @@ def test_the_key_map_covers_the_full_size_table(
     assert_covers(default_registry().row(name), header)
 
 
+@pytest.mark.parametrize("kind", ["glove", "word2vec", "fasttext"])
+def test_a_trained_table_keeps_the_words_that_its_row_knows(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "glove":
+        row, folder = row_of("glove-6b-300", 13), request.getfixturevalue("sentence_bert")[1]
+    elif kind == "word2vec":
+        row = row_of("word2vec-google-news-300", len(WORDS))
+        folder = request.getfixturevalue("word2vec")[1]
+    else:
+        folder = request.getfixturevalue("binary")
+        row = fasttext_encoder(request.getfixturevalue("model"), folder).spec
+    assert isinstance(row, ModelSpec)
+    row = replace(row, weights=replace(row.weights, source=str(folder), revision=None, sha256={}))
+    encoder = load_row(row)
+    with torch.no_grad():
+        encoder.module.get_parameter("words.weight").mul_(2)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    torch.save(encoder.module.state_dict(), alone / "trained.pt")
+
+    trained = load_row(row, weights=alone / "trained.pt")
+
+    np.testing.assert_array_equal(trained.encode("sat mat"), encoder.encode("sat mat"))
+
+
 def test_live_tables_stay_mapped_to_their_file(word2vec: tuple[Any, Path]) -> None:
     """Loading copies no vector: what is read is what the file's pages hold."""
     _, folder = word2vec

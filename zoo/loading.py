@@ -73,15 +73,15 @@ def load_row(
     return Encoder(
         spec,
         preprocessor=fetched_preprocessor(
-            spec, fetched, home=_tokenizer_home(own, weights), progress=progress
+            spec, fetched, home=_words_home(own, weights), progress=progress
         ),
         backend=EagerBackend(spec, module, device=target, dtype=kind),
         revision=None if fetched is None else fetched.revision,
     )
 
 
-def _tokenizer_home(own: WeightsSpec, weights: str | Path | None) -> WeightsSpec | None:
-    """Return where the tokenizer lies if a lone file of weights has none beside it."""
+def _words_home(own: WeightsSpec, weights: str | Path | None) -> WeightsSpec | None:
+    """Return where words lie if a lone file of weights has none beside it."""
     return own if weights is not None and Path(weights).is_file() else None
 
 
@@ -150,7 +150,7 @@ def open_row(
         checkpoint=checkpoint,
         plan=plan,
         preprocessor=fetched_preprocessor(
-            spec, fetched, home=_tokenizer_home(own, weights), progress=progress
+            spec, fetched, home=_words_home(own, weights), progress=progress
         ),
     )
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from zoo.preprocess import Preprocessor, preprocessor_for
 from zoo.spec import ModelSpec, TermPreprocess, TextPreprocess, WeightsSpec, WordPreprocess
-from zoo.weights import Fetched, fetch_first
+from zoo.weights import Fetched, fetch_first, fetch_weights
+from zoo.weights.readers import read_header
 
 
 def fetched_preprocessor(
@@ -21,7 +22,8 @@ def fetched_preprocessor(
     Args:
         spec: The row.
         fetched: Its weights; without, texts get a stand-in of a tokenizer, which needs no network.
-        home: Where its tokenizer lies if it is neither beside the weights nor at a home of its own.
+        home: Where its tokenizer or vocabulary lies if it is neither beside the weights nor at a
+            home of its own.
         progress: Whether downloads show a bar.
 
     Raises:
@@ -37,29 +39,25 @@ def _file(
     """Return the file of the words that a row of texts knows, or None."""
     recipe = spec.preprocess
     if isinstance(recipe, TextPreprocess):
-        return _tokenizer(spec, recipe, fetched, recipe.tokenizer_home or home, progress=progress)
-    if isinstance(recipe, TermPreprocess):
-        return fetch_first(fetched.pinned(spec.weights), (recipe.vocabulary,))
-    if isinstance(recipe, WordPreprocess):
-        if recipe.vocabulary:
-            return fetch_first(fetched.pinned(spec.weights), recipe.vocabulary, progress=progress)
-        return fetched.parts.get("vocab.", fetched.weights[0])  # a part of the checkpoint
-    return None
-
-
-def _tokenizer(
-    spec: ModelSpec,
-    recipe: TextPreprocess,
-    fetched: Fetched,
-    home: WeightsSpec | None,
-    *,
-    progress: bool,
-) -> Path:
-    """Return the path of the first tokenizer file that is there.
-
-    A folder of the user's comes before any other home of the tokenizer.
-    """
+        names, home = recipe.tokenizer, recipe.tokenizer_home or home
+    elif isinstance(recipe, TermPreprocess):
+        names = (recipe.vocabulary,)
+    elif isinstance(recipe, WordPreprocess):
+        names = recipe.vocabulary
+        if not names:
+            return _words(fetched, home, progress=progress)
+    else:
+        return None
+    # A folder of the user's comes before any other home.
     folder = Path(spec.weights.source, spec.weights.subfolder)
-    if home is None or any((folder / name).is_file() for name in recipe.tokenizer):
+    if home is None or any((folder / name).is_file() for name in names):
         home = fetched.pinned(spec.weights)
-    return fetch_first(home, recipe.tokenizer, progress=progress)
+    return fetch_first(home, names, progress=progress)
+
+
+def _words(fetched: Fetched, home: WeightsSpec | None, *, progress: bool) -> Path:
+    """Return the part of a checkpoint that holds words, which a state dict does not."""
+    file = fetched.parts.get("vocab.", fetched.weights[0])
+    if home is None or any(name.removeprefix("vocab.") == "words" for name in read_header(file)):
+        return file
+    return _words(fetch_weights(home, progress=progress), None, progress=progress)

@@ -89,6 +89,9 @@ def open_source(source: str, revision: str | None = None, *, progress: bool = Fa
 def local_weights(weights: WeightsSpec, path: Path) -> WeightsSpec:
     """Return the same weights, read from a folder or a file of the user's.
 
+    A lone file may hold what the row's files hold together, as the state dict of a network does:
+    further parts are read only if it is called as the row's own is and they lie beside it.
+
     Raises:
         OptionError: There is none.
     """
@@ -98,7 +101,21 @@ def local_weights(weights: WeightsSpec, path: Path) -> WeightsSpec:
         )
     if path.is_dir():
         return replace(weights, source=str(path), revision=None, sha256={})
-    return replace(weights, source=str(path.parent), files=(path.name,), revision=None, sha256={})
+    known = path.name in {name.rpartition("/")[2] for name in weights.files}
+    beside = {
+        prefix: name
+        for prefix, name in weights.parts.items()
+        if known and (path.parent / name).is_file()
+    }
+    return replace(
+        weights,
+        source=str(path.parent),
+        subfolder="",
+        files=(path.name,),
+        parts=beside,
+        revision=None,
+        sha256={},
+    )
 
 
 def fetch_weights(spec: WeightsSpec, *, progress: bool = False) -> Fetched:

@@ -55,7 +55,7 @@ class Checkpoint:
 
         Raises:
             FormatError: There is no such tensor, or it cannot be read.
-        MissingExtraError: torch is not installed.
+            MissingExtraError: torch is not installed.
         """
         if name not in self._places:
             raise FormatError(f"The checkpoint has no tensor {name!r}.")
