@@ -138,6 +138,35 @@ def test_nothing_but_the_result_is_left(run: Zoo, bert: Path, notes: Path) -> No
     assert {path.name for path in notes.parent.iterdir()} == {"notes.txt", "out.parquet"}
 
 
+def test_a_file_of_the_users_in_the_folder_of_the_run_stays(
+    run: Zoo, bert: Path, notes: Path
+) -> None:
+    mine = notes.with_name("out.npy.part") / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+
+    assert run("embed", bert, notes, "-o", notes.with_name("out.npy")).code == 0
+
+    assert mine.read_text() == "precious"
+    assert list(mine.parent.iterdir()) == [mine]
+
+
+def test_a_result_that_cannot_be_written_keeps_what_was_encoded(
+    run: Zoo, bert: Path, notes: Path
+) -> None:
+    out = notes.with_name("out.npy")
+    obstacle = out.with_name("out.npy.meta.jsonl")
+    obstacle.mkdir()
+
+    ran = run("embed", bert, notes, "-o", out)
+
+    assert ran.code == 1
+    assert "3 items kept in" in ran.err
+    obstacle.rmdir()
+    assert "Going on after 3 items" in run("embed", bert, notes, "-o", out).err
+    assert len(np.load(out)) == 3
+
+
 def test_an_existing_file_is_replaced_only_on_demand(run: Zoo, bert: Path, notes: Path) -> None:
     out = notes.with_name("out.npy")
     out.write_bytes(b"precious")

@@ -161,6 +161,8 @@ def command(
     with Journal(part, asked=asked, width=width, restart=not resume) as journal:
         try:
             _run(encoder, everything, journal, options, total)
+            _report_skipped(journal)
+            writers.write(out, journal, facts)
         except BaseException as error:
             if journal.items and not isinstance(error, OptionError):
                 click.echo(
@@ -169,8 +171,6 @@ def command(
                     err=True,
                 )
             raise
-        _report_skipped(journal)
-        writers.write(out, journal, facts)
         click.echo(f"Wrote {plural(journal.count, 'vector')} of width {width} to {out}", err=True)
 
 

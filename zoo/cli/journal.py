@@ -12,8 +12,8 @@ vector.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from zoo.preprocess import Array
 from zoo.weights.cache import disk_errors, write_whole
 
 BYTES = 4  # of a float32
+LOCK = "lock"
 CHUNK = 8192  # rows that are in memory at a time when the result is written
 
 Record = dict[str, Any]
@@ -53,6 +54,8 @@ class Journal:
         done: What earlier runs left.
         items: Number of items that are written.
         count: Of these, vectors.
+        result: Where the result is written before it gets its name.
+        notes: Likewise what stands beside it.
 
     Args:
         folder: Where it lives; made if need be.
@@ -73,7 +76,9 @@ class Journal:
         self._state = folder / "state.json"
         self._rows = folder / "rows.jsonl"
         self._vectors = folder / "vectors.f32"
-        self._lock = FileLock(folder / "lock")
+        self.result = folder / "result"
+        self.notes = folder / "notes"
+        self._lock = FileLock(folder / LOCK)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -160,9 +165,16 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         """Keep what is there, unless it is nothing or the work is done."""
+        finished = kind is None or not self.items
+        if finished:  # before another process may write here
+            for path in (self._state, self._rows, self._vectors, self.result, self.notes):
+                with suppress(OSError):
+                    path.unlink()
         self._lock.release()
-        if kind is None or not self.items:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if finished:
+            with suppress(OSError):  # a folder with a file of the user's stays
+                (self.folder / LOCK).unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def append(self, batch: Sequence[tuple[Record, Array | None]]) -> None:
         """Write some items; None for the vector of one that was skipped."""

@@ -26,14 +26,12 @@ Writer = Callable[[Path, Journal, Facts], None]
 
 def write(out: Path, journal: Journal, facts: Facts) -> None:
     """Write the result; nothing appears under its final name before it is complete."""
-    ready = journal.folder / "result"
     with disk_errors(out):
-        WRITERS[out.suffix](ready, journal, facts)
+        WRITERS[out.suffix](journal.result, journal, facts)
         if out.suffix in SIDECAR:
-            notes = journal.folder / "notes"
-            _write_notes(notes, journal, facts)
-            os.replace(notes, sidecar(out))
-        os.replace(ready, out)
+            _write_notes(journal.notes, journal, facts)
+            os.replace(journal.notes, sidecar(out))
+        os.replace(journal.result, out)
 
 
 def sidecar(out: Path) -> Path:
