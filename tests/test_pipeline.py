@@ -86,6 +86,19 @@ def test_a_bad_item_names_its_index_across_windows() -> None:
     assert hit.value.index == 20
 
 
+def test_a_bad_item_is_an_error_before_more_is_read() -> None:
+    read = []
+
+    def endless() -> Iterator[Any]:
+        while True:
+            read.append(1)
+            yield None
+
+    with pytest.raises(InputError, match="Item 0"):
+        run(endless())
+    assert len(read) == ToyPreprocessor.window
+
+
 def test_skipped_items_keep_their_place() -> None:
     results = run(["a", None, "abc"], on_error="skip")
 

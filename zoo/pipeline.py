@@ -85,11 +85,11 @@ def run_batches(
     ):
         upcoming = ahead.submit(prepare)
         while ready := upcoming.result():
-            upcoming = ahead.submit(prepare)
             bad: Results = [(index, sample) for index, sample in ready
                             if isinstance(sample, InputError) and index not in done]  # fmt: skip
             if bad and on_error == "raise":
                 raise bad[0][1]
+            upcoming = ahead.submit(prepare)
             good = [(index, sample) for index, sample in ready if isinstance(sample, Sample)]
             crew, batches = runs, plan_batches(good, budget=budget, batch_size=batch_size)
             if lanes:
