@@ -134,6 +134,10 @@ def test_info_prints_what_loading_will_use(run: Zoo) -> None:
     [
         ("dinov2-b14", "images resized to 256 pixels on the shorter side, then cut to the centre"),
         ("siglip-b16-image", "images squashed to 224 x 224 pixels (bicubic); mean 0.5, 0.5, 0.5"),
+        (
+            "siglip-so400m-14-384-image",
+            "squashed to 384 x 384 pixels, of which the first 378 x 378",
+        ),
         ("hog", "images squashed to 128 x 64 pixels (bilinear, grey)"),
         ("whisper-base", "sounds resampled to 16000 Hz, cut or filled up to 30 s, as 80 log-mel"),
         ("wav2vec2-base", "sounds resampled to 16000 Hz, of 300 s at most, scaled to mean 0"),

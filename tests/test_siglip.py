@@ -42,6 +42,7 @@ from zoo.preprocess.image import ImagePreprocessor
 from zoo.preprocess.standin import standin_tokenizer
 from zoo.preprocess.text import TextPreprocessor
 from zoo.spec import ImagePreprocess, ModelSpec, TextPreprocess
+from zoo_export.binding import bind, profile_for
 from zoo_multimodal.clip_text_config import ClipTextConfig
 from zoo_multimodal.families.siglip import ROWS, text_preprocess
 from zoo_multimodal.families.siglip_keys import IMAGE_KEYMAPS, TEXT_KEYMAPS
@@ -198,12 +199,11 @@ def test_images_are_squashed_by_halves_and_lose_only_what_no_patch_reads() -> No
     for row in ROWS:
         if isinstance(row.preprocess, ImagePreprocess):
             recipe = row.preprocess
-            squashed = recipe.resize or recipe.size
-            assert isinstance(squashed, tuple)
-            lost[row.name] = squashed[0] - recipe.size[0]
+            assert recipe.resize is None
+            lost[row.name] = recipe.unread
             assert recipe.mean == recipe.std == (0.5, 0.5, 0.5)
-    assert lost.pop("siglip-so400m-14-384-image") == 6
-    assert set(lost.values()) == {0}
+    assert lost.pop("siglip-so400m-14-384-image") == (6, 6)
+    assert set(lost.values()) == {(0, 0)}
 
 
 @torch.no_grad()
@@ -398,6 +398,37 @@ def test_a_folder_of_timms_image_tower_is_one_row(tmp_path: Path) -> None:
     assert row.space is None
 
 
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_pixels_of_a_tower_of_timm_that_does_not_read_all_are_timms(
+    share: float, tmp_path: Path
+) -> None:
+    half = [0.5] * 3
+    published = {"input_size": [3, 384, 384], "crop_pct": share, "mean": half, "std": half}
+    config = {"architecture": "vit_so400m_patch14_siglip_384", "global_pool": "map",
+              "pretrained_cfg": published}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    transform: Any = timm.data.create_transform(
+        (3, 384, 384), interpolation="bicubic", mean=half, std=half, crop_pct=share
+    )
+
+    (row,) = zoo.resolve(str(tmp_path))
+
+    recipe = row.preprocess
+    assert isinstance(recipe, ImagePreprocess)
+    expected = transform(PHOTO).numpy()[:, :378, :378]
+    np.testing.assert_array_equal(ImagePreprocessor(recipe).pixels(PHOTO), expected)
+
+
+def test_at_a_size_of_its_own_a_graph_reads_all_pixels() -> None:
+    row = zoo.info("siglip-so400m-14-384-image")
+    assert isinstance(row, ModelSpec)
+
+    bound = bind(row, profile_for(row, size=((392, 392),) * 3))
+
+    assert isinstance(bound.preprocess, ImagePreprocess)
+    assert (bound.preprocess.size, bound.preprocess.unread) == ((392, 392), (0, 0))
+
+
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
@@ -429,7 +460,8 @@ def test_what_is_not_supported_is_refused_with_the_reason(
 def test_pixels_are_open_clips_and_transformers(row: ModelSpec) -> None:
     recipe = row.preprocess
     assert isinstance(recipe, ImagePreprocess)
-    (side, _), (read, _) = recipe.resize or recipe.size, recipe.size  # type: ignore[misc]  # never a shorter side
+    read = recipe.size[0]
+    side = read + recipe.unread[0]
     cfg = open_clip.transform.PreprocessCfg(
         size=side, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic", resize_mode="squash"
     )

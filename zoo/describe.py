@@ -69,7 +69,7 @@ def preparation_of(recipe: Preprocess) -> tuple[str, str]:
 
 
 def _image(recipe: ImagePreprocess) -> str:
-    height, width = recipe.size
+    height, width = (read + left for read, left in zip(recipe.size, recipe.unread, strict=True))
     how = f"squashed to {height} x {width} pixels"
     if recipe.resize is not None:
         first = (
@@ -78,6 +78,8 @@ def _image(recipe: ImagePreprocess) -> str:
             else f"squashed to {recipe.resize[0]} x {recipe.resize[1]} pixels"
         )
         how = f"{first}, then cut to the centre {height} x {width}"
+    if any(recipe.unread):
+        how += f", of which the first {recipe.size[0]} x {recipe.size[1]} are read"
     mean, std = (", ".join(f"{value:g}" for value in part) for part in (recipe.mean, recipe.std))
     grey = ", grey" if recipe.channels == "grey" else ""
     return f"{how} ({recipe.resample}{grey}); mean {mean}, deviation {std}"

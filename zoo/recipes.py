@@ -21,8 +21,10 @@ class ImagePreprocess:
         resample: Pillow's filter.
         mean: RGB, in [0, 1].
         std: RGB, in [0, 1].
+        unread: Rows and columns, pixels, that resize or crop leave beyond `size`, below and on the
+            right, and that are cut off last: the network's patches would not read them.
         crop_offset: How half an odd margin is rounded: `round` (torchvision, half to even) or
-            `floor` (transformers); `corner` leaves the whole margin out below and on the right.
+            `floor` (transformers).
         channels: `rgb`, or `grey` (one channel, ITU-R 601 luma).
     """
 
@@ -31,7 +33,8 @@ class ImagePreprocess:
     resample: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    crop_offset: Literal["round", "floor", "corner"] = "round"
+    unread: tuple[int, int] = (0, 0)
+    crop_offset: Literal["round", "floor"] = "round"
     channels: Literal["rgb", "grey"] = "rgb"
 
 

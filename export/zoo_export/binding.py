@@ -131,9 +131,10 @@ def _resized(recipe: ImagePreprocess, size: Size) -> ImagePreprocess:
     if size == recipe.size:
         return recipe
     square = size[0] == size[1] and recipe.size[0] == recipe.size[1]
+    resize = None
     if isinstance(recipe.resize, int) and square:
-        return replace(recipe, size=size, resize=round(recipe.resize * size[0] / recipe.size[0]))
-    return replace(recipe, size=size, resize=None)
+        resize = round(recipe.resize * size[0] / (recipe.size[0] + recipe.unread[0]))
+    return replace(recipe, size=size, resize=resize, unread=(0, 0))
 
 
 def _shortened(recipe: TextPreprocess, length: Range) -> TextPreprocess:

@@ -95,11 +95,11 @@ def fit(image: Image.Image, recipe: ImagePreprocess) -> Image.Image:
     Raises:
         InputError: It is so narrow that nothing sensible would be left.
     """
-    height, width = recipe.size
+    height, width = (read + left for read, left in zip(recipe.size, recipe.unread, strict=True))
     resample = FILTERS[recipe.resample]
     if recipe.resize is None:
-        return image.resize((width, height), resample)
-    if isinstance(recipe.resize, tuple):
+        tall, wide = height, width
+    elif isinstance(recipe.resize, tuple):
         tall, wide = recipe.resize
     else:
         short, long = sorted(image.size)
@@ -118,7 +118,7 @@ def fit(image: Image.Image, recipe: ImagePreprocess) -> Image.Image:
     if (wide, tall) != image.size:
         image = image.resize((wide, tall), resample)
     left, top = _margin(wide - width, recipe), _margin(tall - height, recipe)
-    return image.crop((left, top, left + width, top + height))
+    return image.crop((left, top, left + recipe.size[1], top + recipe.size[0]))
 
 
 def _repeats(items: Sequence[Any]) -> bool:
@@ -132,8 +132,6 @@ def _margin(excess: int, recipe: ImagePreprocess) -> int:
 
     What is missing is black: Pillow's crop adds it.
     """
-    if recipe.crop_offset == "corner":
-        return 0
     if excess < 0 or recipe.crop_offset == "floor":
         return int(excess / 2)
     return round(excess / 2)

@@ -116,18 +116,10 @@ def image_preprocess(size: int, patch: int = 1) -> ImagePreprocess:
 
 
 def read_by_patches(recipe: ImagePreprocess, patch: int) -> ImagePreprocess:
-    """Return a preparation without the pixels, below and on the right, that no patch reads.
-
-    Raises:
-        ValueError: There are some, of images that are cropped already.
-    """
+    """Return a preparation without the pixels, below and on the right, that no patch reads."""
     height, width = recipe.size
-    read = height // patch * patch, width // patch * patch
-    if read == recipe.size:
-        return recipe
-    if recipe.resize is not None:
-        raise ValueError(f"images cropped to {recipe.size} do not fill patches of {patch}.")
-    return replace(recipe, size=read, resize=recipe.size, crop_offset="corner")
+    unread = height % patch, width % patch
+    return replace(recipe, size=(height - unread[0], width - unread[1]), unread=unread)
 
 
 def text_preprocess(context: int, kind: Literal["c4", "gemma"]) -> TextPreprocess:
