@@ -101,6 +101,18 @@ def test_the_networks_own_names_are_a_layout_too(prefix: str) -> None:
     }
 
 
+def test_a_state_dict_with_more_in_it_is_told_to_be_saved_alone() -> None:
+    with pytest.raises(KeyMapError, match=r"'classifier\.weight'.*by itself: encoder\.module"):
+        make_plan([SPLIT_QKV], {**WANTED, "classifier.weight": (2,)}, WANTED)
+
+
+def test_a_layout_that_knows_no_key_is_not_the_nearest() -> None:
+    lone = {"layer.0.query.weight": (4, 4)}  # two more are missing, and what they would make
+
+    with pytest.raises(KeyMapError, match="the layout 'split', which comes nearest"):
+        make_plan([SPLIT_QKV], lone, WANTED)
+
+
 def test_a_state_dict_with_tied_names_fits_with_them_and_without() -> None:
     keymap = KeyMap(name="tied", rules=(move("x", "a"),), ties=(("b", "a"),))
     wanted = {"a": (2,), "b": (2,)}

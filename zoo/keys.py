@@ -28,6 +28,8 @@ from zoo.rules import (
 # Wrappers that training scripts leave in front of every key, whatever the architecture.
 WRAPPERS = ("module.", "model.", "_orig_mod.")
 
+OWN_LAYOUT = "state dict of encoder.module"
+
 # The shape of a tensor that cannot be made; equal to no network's.
 IMPOSSIBLE: Shape = (-1,)
 
@@ -104,14 +106,16 @@ def make_plan(
         if not fit.problems:
             return fit.plan
         fits.append(fit)
-    raise KeyMapError(_explain(min(fits, key=lambda fit: fit.problems), len(header)))
+    # A layout that knows none of the keys is not near, however few the problems are.
+    nearest = min(fits, key=lambda fit: (len(fit.unknown) == len(header), fit.problems))
+    raise KeyMapError(_explain(nearest, len(header)))
 
 
 def _own(wanted: Iterable[str], ties: tuple[tuple[str, str], ...]) -> KeyMap:
     tied = {target for target, _ in ties}
     rules = [move(name, name) for name in wanted if name not in tied]
     rules += [drop(name, "equal to another tensor") for name in tied]
-    return KeyMap(name="state dict of encoder.module", rules=tuple(rules), ties=ties)
+    return KeyMap(name=OWN_LAYOUT, rules=tuple(rules), ties=ties)
 
 
 def _fit(keymap: KeyMap, header: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> _Fit:
@@ -271,7 +275,9 @@ def _explain(fit: _Fit, total: int) -> str:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"{title} {', '.join(map(repr, names[:5]))}{more}.")
     lines.append(
-        "Check that the file belongs to this model; for a new layout add a KeyMap to the family, "
-        "for a tensor that is not needed a `drop`."
+        "Check that it was saved from this model, and by itself: encoder.module.state_dict()."
+        if name == OWN_LAYOUT
+        else "Check that the file belongs to this model; for a new layout add a KeyMap to the "
+        "family, for a tensor that is not needed a `drop`."
     )
     return " ".join(lines)
