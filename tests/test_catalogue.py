@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 import zoo
+from zoo.keys import OWN_LAYOUT, WRAPPERS, make_plan
+from zoo.nn.meta import on_meta
 from zoo.registry import default_registry
 from zoo.spec import Dim, ImagePreprocess, ModelSpec, TextPreprocess
-from zoo.testing import check_row
+from zoo.testing import check_row, tiny
 
 ROOT = Path(__file__).parent.parent
 ROWS = list(default_registry())
@@ -27,6 +29,7 @@ LICENSES = {
     "unknown",
 }
 
+LOADED = [row for row in ROWS if row.params and row.family.keymaps and not row.opaque]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
@@ -71,6 +74,21 @@ def test_its_preprocessing_fits_its_inputs(row: ModelSpec) -> None:
     elif isinstance(recipe, TextPreprocess):
         lengths = [d for d in dims if d.name != "batch"]
         assert all(recipe.max_length <= d.max for d in lengths)
+
+
+@pytest.mark.parametrize("row", {row.family.name: row for row in LOADED}.values(),
+                         ids=lambda row: row.family.name)  # fmt: skip
+def test_what_was_trained_is_taken_for_no_other_layout(row: ModelSpec) -> None:
+    with on_meta():
+        state = tiny(row).config.build().state_dict()
+    own = {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+    for prefix in ("", *WRAPPERS):
+        header = {prefix + name: shape for name, shape in own.items()}
+        plan = make_plan(row.family.keymaps, header, own)
+        assert {step.targets for step in plan.assignments} == {(name,) for name in own}
+        assert all(step.sources == (prefix + step.targets[0],) for step in plan.assignments)
+        assert plan.keymap.name == OWN_LAYOUT
 
 
 def test_no_two_rows_share_a_name() -> None:

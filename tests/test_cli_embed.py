@@ -151,6 +151,17 @@ def test_a_file_of_the_users_in_the_folder_of_the_run_stays(
     assert list(mine.parent.iterdir()) == [mine]
 
 
+def test_a_file_in_the_place_of_the_unfinished_run_is_named(
+    run: Zoo, bert: Path, notes: Path
+) -> None:
+    notes.with_name("out.npy.part").write_text("mine")
+
+    ran = run("embed", bert, notes, "-o", notes.with_name("out.npy"))
+
+    assert ran.code == 1
+    assert "out.npy.part cannot be read or written (File exists). Name another place." in ran.err
+
+
 def test_a_result_that_cannot_be_written_keeps_what_was_encoded(
     run: Zoo, bert: Path, notes: Path
 ) -> None:

@@ -21,7 +21,7 @@ else:
 # What the operating system says when a disk, not the network, is at fault.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_NO_PLACE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _BROKEN = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 
 

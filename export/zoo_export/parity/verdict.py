@@ -175,7 +175,7 @@ def judge_output(
 
     Args:
         output: Its name.
-        rows: All answers that hold it.
+        rows: All answers; at least one holds it.
         yardstick: Of each sample.
         elements: Numbers that the yardstick was pooled over.
         names: Of the cases, of the samples.
@@ -205,7 +205,7 @@ def judge_output(
         norm=max((measure.norm for measure in measures), key=lambda norm: abs(norm - 1)),
         overlap=None if found is None else found[0],
         rank=None if found is None else found[1],
-        passed=bool(answers) and worst <= 1,
+        passed=worst <= 1,
     )
 
 
