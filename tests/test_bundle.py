@@ -31,13 +31,13 @@ from zoo.bundle import (
     README,
     SCHEMA,
     SCOPES,
-    new_bundle,
     open_bundle,
     read_manifest,
     write_manifest,
 )
 from zoo.errors import BundleError, DiskError, FormatError, OptionError, ZooError
 from zoo.manifest import Facts, Manifest
+from zoo.new_bundle import new_bundle
 from zoo.records import from_plain, to_plain
 from zoo.registry import default_registry
 from zoo.runtime import open_encoder
@@ -332,7 +332,7 @@ def test_of_two_writers_one_wins_and_the_other_is_told(bundle_of: BundleOf, tmp_
 
 WRITER = """
 import pathlib, signal, sys, time
-from zoo.bundle import new_bundle
+from zoo.new_bundle import new_bundle
 {before}
 with new_bundle(pathlib.Path({place!r})) as folder:
     (folder / "README.md").write_bytes(b"x" * {size})

@@ -9,9 +9,8 @@
     scopes.json          node of the graph to the module that it came from
     README.md            for people
 
-A bundle is written beside its place and renamed when it is complete; it is opened only if every
-byte is what the manifest says, and the manifest is what it was when it was written. That finds
-damage and edits by mistake; whoever means harm can write all hashes anew.
+It is opened only if every byte is what the manifest says, and the manifest is what it was when it
+was written. That finds damage and edits by mistake; whoever means harm can write all hashes anew.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import BundleError, FormatError, OptionError
+from zoo.errors import BundleError, FormatError
 from zoo.manifest import FileFacts, Manifest
 from zoo.records import from_plain, to_plain
 from zoo.weights.cache import disk_errors
@@ -70,32 +67,6 @@ class Bundle:
 def is_bundle(path: str | Path) -> bool:
     """Say whether a folder is to be read as a bundle; whether it is a sound one, opening says."""
     return os.path.isfile(os.path.join(os.path.expanduser(path), MANIFEST))  # it bears any name
-
-
-@contextmanager
-def new_bundle(place: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `place` when the block succeeds, else it is gone.
-
-    Args:
-        place: Where the bundle will be.
-        overwrite: Whether a bundle that is there already is replaced.
-
-    Raises:
-        OptionError: Something is there that may not be replaced.
-        DiskError: The disk is full or refuses.
-    """
-    place = place.absolute()
-    _refuse_occupied(place, overwrite)
-    with disk_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}")
-        temporary.mkdir()
-        try:
-            yield temporary
-            _sync(temporary)
-            _move(temporary, place, overwrite)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
@@ -256,48 +227,3 @@ def _check_hashes(path: Path, manifest: Manifest) -> None:
                 f"{path / name} has been changed or damaged: its sha256 is not that of the "
                 f"manifest. {_ADVICE}"
             )
-
-
-def _refuse_occupied(place: Path, overwrite: bool) -> None:
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if not (place / MANIFEST).is_file():
-        raise OptionError(f"{place} is there already and is no bundle. Name another place.")
-    if not overwrite:
-        raise OptionError(f"{place} is there already. Add --overwrite to replace it.")
-
-
-def _move(temporary: Path, place: Path, overwrite: bool) -> None:
-    """Put a finished folder in its place; whoever looks sees the old bundle, none, or the new."""
-    _refuse_occupied(place, overwrite)  # another process may have been faster
-    old = None
-    if place.exists():
-        old = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}")
-        os.rename(place, old)
-    try:
-        os.rename(temporary, place)
-    except OSError as error:
-        if place.exists():
-            raise OptionError(f"{place} was written by another process meanwhile.") from error
-        raise
-    _sync_folder(place.parent)
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make sure that the bytes are on the disk before the name is."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoo.bundle import PARITY, README, SCOPES, new_bundle, write_manifest
+from zoo.bundle import PARITY, README, SCOPES, write_manifest
 from zoo.errors import OptionError, ParityError
 from zoo.manifest import Golden, Manifest, Precision, Verdict
+from zoo.new_bundle import new_bundle
 from zoo.preprocess import Array, Preprocessor
 from zoo.runtime.onnx import OnnxBackend, open_session
 from zoo.spec import ModelSpec

@@ -7,8 +7,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from zoo.bundle import MANIFEST, Bundle, new_bundle, open_bundle, write_manifest
+from zoo.bundle import MANIFEST, Bundle, open_bundle, write_manifest
 from zoo.errors import BundleError, OptionError
+from zoo.new_bundle import new_bundle
 from zoo.targets import EngineOptions, Target, target_of
 from zoo.weights.cache import cache_root, disk_errors, exclusive
 
