@@ -515,8 +515,9 @@ def test_a_trained_table_keeps_the_words_that_its_row_knows(
         folder = request.getfixturevalue("word2vec")[1]
     else:
         folder = request.getfixturevalue("binary")
-        row = fasttext_encoder(request.getfixturevalue("model"), folder).spec
-    assert isinstance(row, ModelSpec)
+        spec = fasttext_encoder(request.getfixturevalue("model"), folder).spec
+        assert isinstance(spec, ModelSpec)
+        row = spec
     row = replace(row, weights=replace(row.weights, source=str(folder), revision=None, sha256={}))
     encoder = load_row(row)
     with torch.no_grad():
