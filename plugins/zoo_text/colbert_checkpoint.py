@@ -46,23 +46,33 @@ def late_interaction(row: ModelSpec, files: RepoFiles) -> ModelSpec:
     config = several(row.config, fields.integer("dim", 128, most=_LENGTH))
     longest = row.preprocess.max_length
 
-    def length(field: str, default: int) -> int:
-        return min(fields.integer(field, default, least=_SHORTEST, most=_LENGTH), longest)
-
     roles = colbert_roles(
-        query_length=length("query_maxlen", QUERY_LENGTH),
-        document_length=length("doc_maxlen", _DOCUMENT_LENGTH),
+        query_length=role_length(fields, "query_maxlen", QUERY_LENGTH, longest),
+        document_length=role_length(fields, "doc_maxlen", _DOCUMENT_LENGTH, longest),
         query_mark=fields.text("query_token_id", "[unused0]"),
         document_mark=fields.text("doc_token_id", "[unused1]"),
         skip=string.punctuation if fields.flag("mask_punctuation", True) else "",
     )
+    recipe = replace(row.preprocess, roles=roles, default_role=DEFAULT)
+    row = replace(row, family=FAMILY, config=config, params=config.params)
+    return of_tokens(row, recipe)
+
+
+def role_length(fields: Fields, name: str, default: int, most: int) -> int:
+    """Return the longest text of a role, tokens; what the network cannot take is cut.
+
+    Raises:
+        FormatError: It is no sensible number.
+    """
+    return min(fields.integer(name, default, least=_SHORTEST, most=_LENGTH), most)
+
+
+def of_tokens(row: ModelSpec, recipe: TextPreprocess) -> ModelSpec:
+    """Return a row whose encoder gives a vector a token, of texts prepared by a recipe."""
     return replace(
         row,
-        family=FAMILY,
-        config=config,
-        preprocess=replace(row.preprocess, roles=roles, default_role=DEFAULT),
-        inputs=text_inputs(longest, masks=VECTOR_MASKS),
+        preprocess=recipe,
+        inputs=text_inputs(recipe.max_length, masks=VECTOR_MASKS),
         outputs=("tokens",),
-        params=config.params,
         note=NOTE,
     )

@@ -13,14 +13,13 @@ from zoo.errors import UnsupportedCheckpointError
 from zoo.fields import Fields, read_optional
 from zoo.hookspecs import RepoFiles
 from zoo.spec import ModelSpec, TextPreprocess
+from zoo_text.colbert_checkpoint import of_tokens, role_length
 from zoo_text.configs import BertConfig
-from zoo_text.families.colbert import DEFAULT, FAMILY, NOTE, QUERY_LENGTH
-from zoo_text.families.rows import VECTOR_MASKS, text_inputs
+from zoo_text.families.colbert import DEFAULT, FAMILY, QUERY_LENGTH, colbert_roles
 from zoo_text.modules import SETTINGS
 from zoo_text.rotary_config import RotaryConfig
 
-_LENGTH, _DOCUMENT_LENGTH = 10_000, 180  # tokens: the most that is believed, PyLate's default
-_SHORTEST = 4  # three special tokens and one of the text
+_DOCUMENT_LENGTH = 180  # tokens, PyLate's default
 
 
 def late_interaction_of_pylate(row: ModelSpec, files: RepoFiles) -> ModelSpec:
@@ -39,14 +38,8 @@ def late_interaction_of_pylate(row: ModelSpec, files: RepoFiles) -> ModelSpec:
         )
     assert isinstance(recipe, TextPreprocess), "its body encodes texts"
 
-    def length(field: str, default: int) -> int:
-        asked = fields.integer(field, default, least=_SHORTEST, most=_LENGTH)
-        return min(asked, config.longest)
-
-    query, document = (
-        length("query_length", QUERY_LENGTH),
-        length("document_length", _DOCUMENT_LENGTH),
-    )
+    query = role_length(fields, "query_length", QUERY_LENGTH, config.longest)
+    document = role_length(fields, "document_length", _DOCUMENT_LENGTH, config.longest)
     filled = fields.flag("do_query_expansion", True)
     if filled:
         fields.require("attend_to_expansion_tokens", False)
@@ -55,35 +48,24 @@ def late_interaction_of_pylate(row: ModelSpec, files: RepoFiles) -> ModelSpec:
                 f"{files.source} fills queries up to {query} tokens, of which a block sees "
                 f"{config.window} on each side: the last would see none of the text."
             )
-    roles = {
-        **recipe.roles,
-        "query": replace(
-            recipe.roles["query"],
-            max_length=query,
-            marker=fields.text("query_prefix", "[Q] "),
-            fill="[MASK]" if filled else "",
-        ),
-        "document": replace(
-            recipe.roles["document"],
-            max_length=document,
-            marker=fields.text("document_prefix", "[D] "),
-            skip=_skipped(fields),
-        ),
-    }
-    longest = max(query, document)
-    return replace(
-        row,
-        family=replace(FAMILY, keymaps=row.family.keymaps),
-        preprocess=replace(
-            recipe,
-            max_length=longest,
-            roles=roles,
-            default_role=recipe.default_role or DEFAULT,
-        ),
-        inputs=text_inputs(longest, masks=VECTOR_MASKS),
-        outputs=("tokens",),
-        note=NOTE,
+    roles = colbert_roles(
+        query_length=query,
+        document_length=document,
+        query_mark=fields.text("query_prefix", "[Q] "),
+        document_mark=fields.text("document_prefix", "[D] "),
+        fill="[MASK]" if filled else "",
+        skip=_skipped(fields),
     )
+    prompted = {
+        name: replace(role, prompt=recipe.roles[name].prompt) for name, role in roles.items()
+    }
+    recipe = replace(
+        recipe,
+        max_length=max(query, document),
+        roles={**recipe.roles, **prompted},
+        default_role=recipe.default_role or DEFAULT,
+    )
+    return of_tokens(replace(row, family=replace(FAMILY, keymaps=row.family.keymaps)), recipe)
 
 
 def _skipped(fields: Fields) -> str:

@@ -55,6 +55,7 @@ def colbert_roles(
     document_length: int,
     query_mark: str = "[unused0]",
     document_mark: str = "[unused1]",
+    fill: str = "[MASK]",
     skip: str = string.punctuation,
 ) -> Mapping[str, Role]:
     """Return how queries and documents are prepared.
@@ -63,7 +64,7 @@ def colbert_roles(
     lose the vectors of punctuation.
     """
     return {
-        "query": Role(max_length=query_length, marker=query_mark, fill="[MASK]"),
+        "query": Role(max_length=query_length, marker=query_mark, fill=fill),
         "document": Role(max_length=document_length, marker=document_mark, skip=skip),
     }
 
