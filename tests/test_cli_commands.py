@@ -144,6 +144,7 @@ def test_info_prints_what_loading_will_use(run: Zoo) -> None:
         ("e5-base-v2", "texts cut at 512 tokens, special ones included"),
         ("e5-base-v2", "role document: 'passage: '"),
         ("e5-base-v2", "input input_ids int64 (batch 1..4096, length"),
+        ("dinov3-convnext-t", "3, height 32..1024 in steps of 32, width 32..1024 in steps of 32)"),
         ("colbertv2", "role query: marked [unused0], cut at 32 tokens, filled up with [MASK]"),
         ("glove-6b-300", "texts cut at 10,000 known words"),
     ],

@@ -22,7 +22,7 @@ class ConvNeXtConfig:
         widths: Channels of each stage.
         norm_eps: Epsilon of every LayerNorm.
         normalize: Whether the vector leaves with unit L2 norm.
-        pooling: The normalised mean of the last map.
+        pooling: The mean of the last map, then a LayerNorm.
         stride: Pixels from one token of the last stage to the next.
     """
 
@@ -30,7 +30,7 @@ class ConvNeXtConfig:
     widths: Stages
     norm_eps: float = 1e-6
     normalize: bool = False
-    pooling: Literal["mean"] = "mean"
+    pooling: Literal["mean_norm"] = "mean_norm"
     stride: Literal[32] = 32
 
     @property

@@ -24,6 +24,7 @@ POOLING: Mapping[str, str] = {
     "last": "the last token",
     "map": "attention over the tokens",
     "mean": "the mean of the tokens",
+    "mean_norm": "the mean of the last map, then a LayerNorm",
     "none": "one vector a token",
     "pooler": "the class token through a tanh layer",
     "sum": "a component a term",

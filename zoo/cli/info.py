@@ -124,7 +124,10 @@ def _input(spec: TensorSpec) -> str:
 def _axis(size: int | Dim) -> str:
     if not isinstance(size, Dim):
         return str(size)
-    return f"{size.name} {size.min}" + (f"..{size.max}" if size.max > size.min else "")
+    if size.max == size.min:
+        return f"{size.name} {size.min}"
+    steps = f" in steps of {size.multiple}" if size.multiple > 1 else ""
+    return f"{size.name} {size.min}..{size.max}{steps}"
 
 
 def _preprocess(recipe: Preprocess | None) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,8 @@ SOURCE = "https://github.com/huggingface/pytorch-image-models/blob/v1.0.31/timm/
 HEAD = "classifier over labels"
 LARGEST = 1024  # pixels of a side
 NOTE = (
-    "The vector is the normalised mean of the last map, as in the authors' code. Takes any "
+    "The vector is the mean of the last map, then a LayerNorm, as in the authors' code; the tokens "
+    "have each been through that LayerNorm, so that their mean is another vector. Takes any "
     "multiple of 32 pixels. Pixels are prepared as timm's configuration of the file says; the "
     "authors' example squashes them, by a bilinear filter."
 )

@@ -96,7 +96,7 @@ class Stage(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """Patches, four stages, the normalised mean of the last map.
+    """Patches, four stages, the mean of the last map, then a LayerNorm.
 
     Args:
         config: Its numbers.
