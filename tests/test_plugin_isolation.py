@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +132,17 @@ def test_patience_that_is_no_number_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(PluginError, match="ZOO_PLUGIN_SECONDS='soon' is no number of seconds"):
         discover(limit="vision")
+
+
+def test_a_shell_that_completes_hears_no_warnings() -> None:
+    asked = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": "zoo info x", "COMP_CWORD": "2"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "zoo"],
+        env={**os.environ, **asked, "ZOO_PLUGINS": "nobody"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.stdout.split() == ["file,x"]
+    assert ran.stderr == ""

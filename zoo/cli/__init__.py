@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        if "_ZOO_COMPLETE" in os.environ:  # a shell asks, at every Tab, amid what is being typed
+            warnings.simplefilter("ignore")
         try:
             code = cli.main(args=arguments, prog_name="zoo", standalone_mode=False)
             if sys.stdout is not None:  # as after `>&-`
