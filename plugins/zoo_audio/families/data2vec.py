@@ -37,8 +37,9 @@ ROWS = (
         ),
         params=93_163_520,
         aliases=("data2vec-audio",),
-        note="What fills up a sound is silent in each convolution of positions; in transformers "
-        "only in the first, so that vectors depend on the batch there.",
-        weights_note="A pickle alone was seen there.",
+        note="What fills up a sound in a batch is kept silent through all convolutions of "
+        "positions, so that a vector does not depend on its batch; transformers silences it before "
+        "the first alone, and gives shorter sounds of a batch other vectors.",
+        weights_note="The repository had a pickle alone, no safetensors, when its pages were read.",
     ),
 )
