@@ -75,7 +75,7 @@ class OnnxCandidate:
         for boundary, names in crossing.items():
             name = fitting(names, values, shapes[boundary])
             if name:
-                found[boundary] = values[name].reshape(shapes[boundary]).astype(np.float64)
+                found[boundary] = values[name].reshape(shapes[boundary])
         return found
 
     def crossings(self, shapes: Mapping[Boundary, tuple[int, ...]]) -> dict[Boundary, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.errors import ZooError
 from zoo.manifest import Precision
@@ -71,12 +73,54 @@ class Trace:
     """One run of a module, in the order in which the boundaries were passed.
 
     Attributes:
-        values: Boundary to array.
+        values: Boundary to array, float64 of an oracle, else float32; several may share numbers.
         calls: Module's name to what it was given; of the whole network, with an empty name.
     """
 
     values: Values = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
+
+
+class _Keeper(TorchDispatchMode):  # type: ignore[no-untyped-call]  # it has no types
+    """Keeps numbers of a run without copying them, until an operator is about to write over them.
+
+    The maps of one large image would otherwise be held five times and more: by a layer, by what
+    follows it, and by every module around both.
+    """
+
+    def __init__(self, values: Values) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._values = values
+        self._places: dict[int, list[Boundary]] = {}
+
+    def keep(self, boundary: Boundary, value: Tensor) -> None:
+        """Keep what passes a boundary first."""
+        if boundary not in self._values:
+            exact = value.dtype in (torch.float32, torch.float64)
+            kept = value.detach() if exact else value.float()
+            self._values[boundary] = kept.numpy()
+            self._places.setdefault(kept.untyped_storage().data_ptr(), []).append(boundary)
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  whatever the operator returns
+        """Run an operator; what it writes over is copied before."""
+        if func._schema.is_mutable:
+            for value in (*args, *(kwargs or {}).values()):
+                if isinstance(value, Tensor):
+                    self._part(value.untyped_storage().data_ptr())
+        return func(*args, **(kwargs or {}))
+
+    def _part(self, storage: int) -> None:
+        copies: dict[object, Array] = {}
+        for boundary in self._places.pop(storage, ()):
+            own = self._values[boundary]
+            same = (own.ctypes.data, own.shape, own.strides)
+            self._values[boundary] = copies.setdefault(same, own.copy())
 
 
 @contextmanager
@@ -86,11 +130,12 @@ def tracing(module: nn.Module) -> Iterator[Trace]:
     A part that runs several times is recorded the first time.
     """
     trace = Trace()
+    keeper = _Keeper(trace.values)
     handles = []
 
     def record(name: str, side: Literal["in", "out"], value: object) -> None:
         if name and isinstance(value, Tensor) and value.is_floating_point():
-            trace.values.setdefault(Boundary(name, side), value.detach().double().numpy())
+            keeper.keep(Boundary(name, side), value)
 
     for name, part in module.named_modules():
 
@@ -108,7 +153,7 @@ def tracing(module: nn.Module) -> Iterator[Trace]:
             part.register_forward_hook(after),
         ]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), keeper:
             yield trace
     finally:
         for handle in handles:
