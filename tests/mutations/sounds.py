@@ -43,7 +43,7 @@ def _silence_heard(net: Any) -> None:
 def _starts_late(net: Any) -> None:
     """Of the one frame too many that an even kernel gives, the first is dropped, not the last."""
 
-    def forward(self: Any, x: Tensor) -> Tensor:
+    def forward(self: Any, x: Tensor, mask: Tensor | None = None) -> Tensor:
         norm = torch.linalg.vector_norm(self.direction, dim=(0, 1), keepdim=True)
         weight, half = self.direction * (self.length / norm), self.direction.shape[-1] // 2
         assert self.direction.shape[-1] % 2 == 0
