@@ -139,13 +139,17 @@ def _run_here(rows: Sequence[ModelSpec]) -> None:
     from transformers.utils import logging
 
     torch.set_num_threads(1)
+    shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    for row in rows:
-        found = run_row(row)
-        failed = [check.name for check in found.checks if check.outcome == "failed"]
-        click.echo(
-            f"{row.name}  {found.seconds} s  failed: {', '.join(failed) or 'none'}", err=True
-        )
+    try:
+        for row in rows:
+            found = run_row(row)
+            failed = [check.name for check in found.checks if check.outcome == "failed"]
+            words = f"{row.name}  {found.seconds} s  failed: {', '.join(failed) or 'none'}"
+            click.echo(words, err=True)
+    finally:
+        if shown:  # of the process, not of this run alone
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
