@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.errors import InputError
 from zoo.nn.mlp import Mlp
 from zoo.nn.pool import unit
 from zoo_vision.convnext_config import KERNEL, PATCH, WIDER
+from zoo_vision.nets.stages import Stage, check_sides
 
 if TYPE_CHECKING:
     from zoo_vision.convnext_config import ConvNeXtConfig
@@ -72,27 +72,11 @@ class Merging(nn.Module):
         return out
 
 
-class Stage(nn.Module):
-    """Merging, but for the first stage, and blocks.
-
-    Args:
-        config: Of the network.
-        stage: Which of the four.
-    """
-
-    def __init__(self, config: ConvNeXtConfig, stage: int) -> None:
-        super().__init__()
-        width, eps = config.widths[stage], config.norm_eps
-        self.merging = Merging(config.widths[stage - 1], width, eps) if stage else None
-        self.blocks = nn.ModuleList(Block(width, eps) for _ in range(config.depths[stage]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same, or half the map with more channels."""
-        if self.merging is not None:
-            x = self.merging(x)
-        for block in self.blocks:
-            x = block(x)
-        return x
+def _stage(config: ConvNeXtConfig, stage: int) -> Stage:
+    """Return one of the four stages, on maps (B, C, H, W)."""
+    width, eps = config.widths[stage], config.norm_eps
+    merging = Merging(config.widths[stage - 1], width, eps) if stage else None
+    return Stage(merging, (Block(width, eps) for _ in range(config.depths[stage])))
 
 
 class ConvNeXt(nn.Module):
@@ -112,7 +96,7 @@ class ConvNeXt(nn.Module):
         self.normalize = config.normalize
         self.patches = nn.Conv2d(3, config.widths[0], PATCH, stride=PATCH)
         self.patch_norm = ChannelNorm(config.widths[0], eps=config.norm_eps)
-        self.blocks = nn.ModuleList(Stage(config, stage) for stage in range(len(config.depths)))
+        self.blocks = nn.ModuleList(_stage(config, stage) for stage in range(len(config.depths)))
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
 
     def forward(self, pixels: Tensor) -> Encoded:
@@ -123,12 +107,7 @@ class ConvNeXt(nn.Module):
         Raises:
             InputError: Height or width is no multiple of 32: the rest would not be looked at.
         """
-        height, width = pixels.shape[2:]
-        if height % self.stride or width % self.stride:
-            raise InputError(
-                f"An image of {height} x {width} pixels cannot be halved into places of "
-                f"{self.stride} x {self.stride}. Make height and width multiples of {self.stride}."
-            )
+        check_sides(pixels, self.stride, "cannot be halved into places of")
         x = self.patch_norm(self.patches(pixels))  # (B, C, H / 4, W / 4)
         levels = []
         for stage in self.blocks:

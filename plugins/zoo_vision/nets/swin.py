@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.encoded import Encoded
-from zoo.errors import InputError
 from zoo.nn.attention import SelfAttention
 from zoo.nn.mlp import Mlp
 from zoo.nn.pool import unit
 from zoo_vision.nets.relative import bias_from, relative_index
+from zoo_vision.nets.stages import Stage, check_sides
 
 if TYPE_CHECKING:
     from zoo_vision.swin_config import SwinConfig
@@ -126,28 +126,11 @@ class Merging(nn.Module):
         return out
 
 
-class Stage(nn.Module):
-    """Merging, but for the first stage, and blocks.
-
-    Args:
-        config: Of the network.
-        stage: Which of the four.
-    """
-
-    def __init__(self, config: SwinConfig, stage: int) -> None:
-        super().__init__()
-        self.merging = Merging(config.widths[stage - 1], config.norm_eps) if stage else None
-        self.blocks = nn.ModuleList(
-            Block(config, stage, shifted=index % 2 == 1) for index in range(config.depths[stage])
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> the same, or half the map with twice the width."""
-        if self.merging is not None:
-            x = self.merging(x)
-        for block in self.blocks:
-            x = block(x)
-        return x
+def _stage(config: SwinConfig, stage: int) -> Stage:
+    """Return one of the four stages, on maps (B, H, W, C)."""
+    merging = Merging(config.widths[stage - 1], config.norm_eps) if stage else None
+    blocks = (Block(config, stage, shifted=index % 2 == 1) for index in range(config.depths[stage]))
+    return Stage(merging, blocks)
 
 
 class Swin(nn.Module):
@@ -167,7 +150,7 @@ class Swin(nn.Module):
         self.normalize = config.normalize
         self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.patch_norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.blocks = nn.ModuleList(Stage(config, stage) for stage in range(len(config.depths)))
+        self.blocks = nn.ModuleList(_stage(config, stage) for stage in range(len(config.depths)))
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
 
     def forward(self, pixels: Tensor) -> Encoded:
@@ -178,12 +161,7 @@ class Swin(nn.Module):
         Raises:
             InputError: Height or width is no multiple of the patch.
         """
-        height, width = pixels.shape[2:]
-        if height % self.patch or width % self.patch:
-            raise InputError(
-                f"An image of {height} x {width} pixels cannot be cut into patches of "
-                f"{self.patch} x {self.patch}. Make height and width multiples of {self.patch}."
-            )
+        check_sides(pixels, self.patch, "cannot be cut into patches of")
         x = self.patch_norm(self.patches(pixels).permute(0, 2, 3, 1))  # (B, H / 4, W / 4, C)
         levels = []
         for stage in self.blocks:

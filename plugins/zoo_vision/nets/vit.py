@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from zoo.encoded import Encoded
-from zoo.errors import InputError
 from zoo.nn.attention import SelfAttention
 from zoo.nn.mlp import GatedMlp, Mlp
 from zoo.nn.pool import unit
@@ -21,6 +20,7 @@ from zoo.nn.rotary import Rope
 from zoo_vision.nets.map_pool import MapPool
 from zoo_vision.nets.relative import RelativePositions
 from zoo_vision.nets.rotary import axial_rope
+from zoo_vision.nets.stages import check_sides
 
 if TYPE_CHECKING:
     from zoo_vision.vit_config import ViTConfig
@@ -166,11 +166,7 @@ class ViT(nn.Module):
         """(B, 3, H, W) -> tokens with their positions (B, P + N, D), and P."""
         batch, _, height, width = pixels.shape
         patch = self.config.patch
-        if height % patch or width % patch:
-            raise InputError(
-                f"An image of {height} x {width} pixels cannot be cut into patches of {patch} x "
-                f"{patch}. Make height and width multiples of {patch}."
-            )
+        check_sides(pixels, patch, "cannot be cut into patches of")
         x = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, N, D)
         if self.positions is not None:
             x = x + self._patch_positions(self.positions, (height // patch, width // patch))
