@@ -10,6 +10,7 @@ import click
 import zoo
 from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
+from zoo.cli.options import weights_option
 from zoo.cli.output import echo_json, size as in_bytes
 from zoo.manifest import Precision
 from zoo.records import to_plain
@@ -80,7 +81,7 @@ class _SizeType(click.ParamType[tuple[Size, Size, Size]]):
     "--size", type=_SizeType(), metavar="HxW", help="Pixels of images. Default the row's own size."
 )
 @click.option("--outputs", help="Of pooled, tokens, prefix, pyramid. Default pooled,tokens.")
-@click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
+@weights_option
 @click.option("--thorough", is_flag=True, help="Prove the costliest cases too.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as JSON.")

@@ -16,7 +16,6 @@ from zoo.spec import ModelSpec
 # Attention operator, which runtimes do not take with every mask and precision yet.
 OPSET = 22
 
-
 # Package to the extra that brings it.
 _PACKAGES = {
     "encoder-zoo": "",

@@ -9,6 +9,7 @@ import click
 
 from zoo.cli.complete import model_names
 from zoo.cli.lazy import example
+from zoo.cli.options import weights_option
 from zoo.cli.output import echo_json, table
 from zoo.errors import ZooError
 
@@ -88,7 +89,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
     is_flag=True,
     help="Count processor time: steadier where others work too; best with --threads 1.",
 )
-@click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object, with every run's time.")
 def command(
     name: str,

@@ -16,6 +16,7 @@ from zoo.cli.complete import model_names
 from zoo.cli.inputs import STDIN, Item, read_items
 from zoo.cli.lazy import example
 from zoo.cli.models import open_model, spec_of
+from zoo.cli.options import opening_options, role_options
 from zoo.cli.output import plural
 from zoo.errors import InputError, OptionError
 
@@ -29,7 +30,7 @@ SHOWN = 10  # skipped items that are named; the rest are counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `Encoder.stream` is asked for."""
+    """What `Encoder.batches` is asked for."""
 
     role: str | None
     prompt: str | None
@@ -58,18 +59,11 @@ class Options:
               help=".npy, .parquet, .safetensors or .jsonl")  # fmt: skip
 @click.option("--text", "texts", multiple=True, help="A literal text; may be repeated.")
 @click.option("--column", help="Column of CSV, TSV, JSONL and Parquet files to encode.")
-@click.option("--role", help="query or document.")
-@click.option("--prompt", help="Literal text put before each item.")
-@click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
+@role_options
 @click.option("--dims", type=click.IntRange(min=1), help="Cut vectors to this width.")
 @click.option("--normalize/--no-normalize", default=None, help="Unit length, or not.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Items a batch, not a budget.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
-@click.option(
-    "--runtime", help="Of a bundle: onnx for the graph itself. Default its engine, if any."
-)
-@click.option("--dtype", help="float32, bfloat16, ... Default float32.")
-@click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
+@opening_options
 @click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise",
               show_default=True, help="What a bad item does.")  # fmt: skip
 @click.option("--resume/--restart", default=True, show_default=True,

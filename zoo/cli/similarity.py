@@ -14,6 +14,7 @@ from zoo.cli.complete import model_names
 from zoo.cli.inputs import CLIPS, IMAGES, SOUNDS
 from zoo.cli.lazy import example
 from zoo.cli.models import load_row, open_model
+from zoo.cli.options import opening_options, role_options
 from zoo.cli.output import echo_json, matrix
 from zoo.errors import InputError
 
@@ -33,15 +34,8 @@ if TYPE_CHECKING:
 )
 @click.argument("name", metavar="NAME|DIR", shell_complete=model_names)
 @click.argument("items", nargs=-1)
-@click.option("--role", help="query or document.")
-@click.option("--prompt", help="Literal text put before each item.")
-@click.option("--prompt-name", help="Name of a stored prompt; see `zoo info NAME`.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps. Default cpu, of an engine the first GPU.")
-@click.option(
-    "--runtime", help="Of a bundle: onnx for the graph itself. Default its engine, if any."
-)
-@click.option("--dtype", help="float32, bfloat16, ... Default float32.")
-@click.option("--weights", help="A folder or file in place of the model's own, or `random`.")
+@role_options
+@opening_options
 @click.option("--json", "as_json", is_flag=True, help="Items and matrix as JSON.")
 def command(
     name: str,
