@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 ROW = """
 from dataclasses import dataclass, replace
@@ -126,6 +129,13 @@ def wheel(folder: Path, distribution: str, code: str | None, *, entry: str = "")
         for name, text in files.items():
             archive.writestr(name, text)
     return path
+
+
+def installed(folders: pytest.TempPathFactory, codes: Mapping[str, str | None]) -> Path:
+    """Return a folder in which pip has installed distributions, by the code of their modules."""
+    folder, target = folders.mktemp("wheels"), folders.mktemp("site")
+    install([wheel(folder, name, code) for name, code in codes.items()], target)
+    return target
 
 
 def install(wheels: list[Path], target: Path) -> None:

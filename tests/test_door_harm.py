@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions import hook, install, wheel, zoo
+from tests.distributions import hook, installed, zoo
 
 THIEF = """
 import click
@@ -60,9 +60,7 @@ PLUGINS = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which pip has installed all of PLUGINS."""
-    folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
-    install([wheel(folder, name, code) for name, code in PLUGINS.items()], target)
-    return target
+    return installed(tmp_path_factory, PLUGINS)
 
 
 def test_a_command_of_ours_is_not_replaced(site: Path) -> None:

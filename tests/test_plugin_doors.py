@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions import install, wheel
+from tests.distributions import installed
 
 ROOT = Path(__file__).parent.parent
 NAME = "guest-doors"
@@ -18,10 +18,8 @@ NAME = "guest-doors"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     code = (ROOT / "tests" / "doors_plugin.py").read_text()
-    install([wheel(folder, NAME, code)], target)
-    return target
+    return installed(tmp_path_factory, {NAME: code})
 
 
 def run(site: Path, *words: str, code: int = 0) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions import ROW, hook, install, models, wheel, zoo
+from tests.distributions import ROW, hook, installed, models, zoo
 
 NAMESPACE = """
 class Space:
@@ -51,9 +51,7 @@ PLUGINS = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which pip has installed all of PLUGINS."""
-    folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
-    install([wheel(folder, name, code) for name, code in PLUGINS.items()], target)
-    return target
+    return installed(tmp_path_factory, PLUGINS)
 
 
 # Models

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions import install, models, wheel, zoo
+from tests.distributions import installed, models, zoo
 
 PLUGINS = {
     "guest-good": models("guest-good"),
@@ -37,10 +37,7 @@ PLUGINS = {
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which pip has installed all of PLUGINS."""
-    folder = tmp_path_factory.mktemp("wheels")
-    target = tmp_path_factory.mktemp("site")
-    install([wheel(folder, name, code) for name, code in PLUGINS.items()], target)
-    return target
+    return installed(tmp_path_factory, PLUGINS)
 
 
 @pytest.mark.parametrize(
